@@ -1,0 +1,62 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Our own code compiles without a warning; dependencies are not held to it.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "Rialto",
+  products: [
+    .executable(name: "rialto", targets: ["rialto"]),
+    .library(name: "RialtoClient", targets: ["Client"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+  ],
+  targets: [
+    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    // Pure: values in, effects out. No clock, thread, socket, file or unordered iteration.
+    .target(name: "Primitives", dependencies: ["COpenSSL"], swiftSettings: strict),
+    .target(name: "OrderBook", dependencies: ["Primitives"], swiftSettings: strict),
+    .target(name: "Flow", dependencies: ["Primitives", "OrderBook"], swiftSettings: strict),
+    .target(name: "EventLog", dependencies: ["Primitives", "OrderBook"], swiftSettings: strict),
+    .target(name: "Membership", dependencies: ["Primitives", "EventLog"], swiftSettings: strict),
+    .target(name: "Gossip", dependencies: ["Primitives", "EventLog", "Membership"], swiftSettings: strict),
+    .target(
+      name: "Replica", dependencies: ["Primitives", "OrderBook", "EventLog", "Membership", "Gossip", deque],
+      swiftSettings: strict),
+    // Shells: they interpret effects.
+    .target(name: "Storage", dependencies: ["Primitives", "OrderBook", "EventLog", grdb], swiftSettings: strict),
+    .target(name: "Wire", dependencies: ["Primitives", nioCore], swiftSettings: strict),
+    .target(
+      name: "Client", dependencies: ["Primitives", "OrderBook", "Wire", nioCore, nioPosix], swiftSettings: strict),
+    .target(name: "Transport", dependencies: ["Primitives", "Wire", nioCore, nioPosix], swiftSettings: strict),
+    .target(
+      name: "Node",
+      dependencies: ["Replica", "Storage", "Transport", "Wire", "Client", nioCore, nioPosix, log],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "rialto", dependencies: ["Node", "Client", "Flow", "Storage", argumentParser, log, nioPosix],
+      swiftSettings: strict),
+    .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
+    .testTarget(name: "OrderBookTests", dependencies: ["OrderBook"], swiftSettings: strict),
+    .testTarget(name: "FlowTests", dependencies: ["Flow"], swiftSettings: strict),
+    .testTarget(name: "EventLogTests", dependencies: ["EventLog"], swiftSettings: strict),
+    .testTarget(name: "ReplicaTests", dependencies: ["Replica"], swiftSettings: strict),
+    .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: strict),
+    .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),
+    .testTarget(name: "ClusterTests", dependencies: ["Node", "Client"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,171 @@
+import OrderBook
+import Primitives
+import Wire
+
+/// The answer to a `ClientQuery` or `SubscribeRequest`. Frame `0x43`, node to client:
+///
+/// ```
+/// request number · kind u8 · body
+/// ```
+///
+/// Kinds are those of the queries (2 answers 3 also); 9 is `subscribed`, without a body.
+///
+/// | kind | body |
+/// |---|---|
+/// | 1 | `BookAnswer` |
+/// | 2 | `OrderDetail`, then the list of its fills |
+/// | 4 | list of `OrderDetail` without their fills · u8 1 = there are more |
+/// | 5 | list of (symbol · trade as in `MarketChange`), newest first |
+/// | 6 | JSON text of a `NodeStatus` |
+/// | 7 | list of (dot · symbol · tick mantissa · tick scale u8 · lot mantissa · lot scale u8), ascending by dot |
+/// | 8 | JSON text of a list of `PeerStatus` |
+public enum ClientAnswer: Equatable, Sendable {
+  case book(BookAnswer)
+  case order(OrderDetail)
+  /// Fills are not told in a list, only how many there are (`fillsOmitted`).
+  case orders([OrderDetail], isTruncated: Bool)
+  case trades([MarketTrade])
+  case status(json: String)
+  case instruments([InstrumentRecord])
+  case peers(json: String)
+  case subscribed
+
+  func write(to writer: inout ByteWriter) {
+    switch self {
+    case .book(let book):
+      writer.write(1)
+      book.write(to: &writer)
+    case .order(let detail):
+      precondition(detail.fills.count <= ClientLimits.fillsMax)
+      writer.write(2)
+      detail.write(to: &writer, fillsOmitted: detail.fillsOmitted)
+      writer.writeList(detail.fills) { $1.write(to: &$0) }
+    case .orders(let orders, let isTruncated):
+      precondition(orders.count <= ClientLimits.ordersPerPageMax)
+      writer.write(4)
+      writer.writeList(orders) { $1.write(to: &$0, fillsOmitted: $1.fillsOmitted + UInt64($1.fills.count)) }
+      writer.write(isTruncated ? 1 : 0)
+    case .trades(let trades):
+      precondition(trades.count <= ClientLimits.tradesMax)
+      writer.write(5)
+      writer.writeList(trades) { writer, trade in
+        writer.writeSymbol(trade.symbol)
+        trade.write(to: &writer)
+      }
+    case .status(let json):
+      writer.write(6)
+      writer.writeText(json)
+    case .instruments(let records):
+      precondition(records.count <= Limits.instrumentsMax)
+      writer.write(7)
+      writer.writeList(records) { $1.write(to: &$0) }
+    case .peers(let json):
+      writer.write(8)
+      writer.writeText(json)
+    case .subscribed: writer.write(9)
+    }
+  }
+
+  init(_ reader: inout ByteReader) throws(CodecError) {
+    let kind = try reader.readByte("answer kind")
+    switch kind {
+    case 1: self = .book(try BookAnswer(&reader))
+    case 2:
+      var detail = try OrderDetail(&reader)
+      detail.fills = try reader.readList(
+        "fills", max: ClientLimits.fillsMax, elementBytesMin: OrderFill.byteCountMin
+      ) { (reader) throws(CodecError) in try OrderFill(&reader) }
+      self = .order(detail)
+    case 4:
+      let orders = try reader.readList(
+        "orders", max: ClientLimits.ordersPerPageMax, elementBytesMin: OrderDetail.byteCountMin
+      ) { (reader) throws(CodecError) in try OrderDetail(&reader) }
+      self = .orders(orders, isTruncated: try reader.readFlag("more orders"))
+    case 5:
+      self = .trades(
+        try reader.readList("trades", max: ClientLimits.tradesMax, elementBytesMin: MarketTrade.byteCountMin + 2) {
+          (reader) throws(CodecError) in
+          let symbol = try reader.readSymbol("symbol")
+          return try MarketTrade(&reader, symbol: symbol)
+        })
+    case 6: self = .status(json: try reader.readText("status", max: ClientLimits.jsonBytesMax))
+    case 7:
+      self = .instruments(
+        try reader.readList("instruments", max: Limits.instrumentsMax, elementBytesMin: 8) {
+          (reader) throws(CodecError) in try InstrumentRecord(&reader)
+        })
+    case 8: self = .peers(json: try reader.readText("peers", max: ClientLimits.jsonBytesMax))
+    case 9: self = .subscribed
+    default: throw .unknown(field: "answer kind", value: UInt64(kind))
+    }
+  }
+}
+
+/// A book as its node has it: `symbol · stamp applied to u64 · book hash 32 bytes · sides` (see `MarketSides`).
+public struct BookAnswer: Hashable, Sendable {
+  public var symbol: Symbol
+  /// Stamp of the last entry applied, to any instrument.
+  public var applied: Stamp
+  /// Of the whole book, all instruments; zero if the node did not compute it for this answer.
+  public var bookHash: Hash256
+  public var sides: MarketSides
+
+  public init(symbol: Symbol, applied: Stamp, bookHash: Hash256, sides: MarketSides) {
+    self.symbol = symbol
+    self.applied = applied
+    self.bookHash = bookHash
+    self.sides = sides
+  }
+
+  public var bids: [MarketLevel] { sides.bids }
+  public var asks: [MarketLevel] { sides.asks }
+
+  func write(to writer: inout ByteWriter) {
+    writer.writeSymbol(symbol)
+    writer.writeFixed(applied.value)
+    writer.write(bookHash)
+    sides.write(to: &writer)
+  }
+
+  init(_ reader: inout ByteReader) throws(CodecError) {
+    symbol = try reader.readSymbol("symbol")
+    applied = Stamp(try reader.readFixed("stamp"))
+    bookHash = try reader.readHash("book hash")
+    sides = try MarketSides(&reader)
+  }
+}
+
+/// The definition of an instrument and the dot by which orders name it.
+public struct InstrumentRecord: Hashable, Sendable {
+  public var dot: Dot
+  public var instrument: Instrument
+
+  public init(dot: Dot, instrument: Instrument) {
+    self.dot = dot
+    self.instrument = instrument
+  }
+
+  func write(to writer: inout ByteWriter) {
+    writer.writeEntry(dot)
+    writer.writeSymbol(instrument.symbol)
+    for increment in [instrument.tick, instrument.lot] {
+      writer.writeVarint(increment.mantissa)
+      writer.write(increment.scale)
+    }
+  }
+
+  init(_ reader: inout ByteReader) throws(CodecError) {
+    dot = try reader.readSomeEntry("instrument dot")
+    let symbol = try reader.readSymbol("symbol")
+    let tick = try Self.readIncrement(&reader)
+    instrument = Instrument(symbol: symbol, tick: tick, lot: try Self.readIncrement(&reader))
+  }
+
+  private static func readIncrement(_ reader: inout ByteReader) throws(CodecError) -> Increment {
+    let mantissa = try reader.readVarint("increment")
+    guard let increment = Increment(mantissa: mantissa, scale: try reader.readByte("increment scale")) else {
+      throw .invalid(field: "increment")
+    }
+    return increment
+  }
+}

@@ -1,0 +1,134 @@
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+
+/// What a node says of itself, for people and dashboards; JSON on the wire, so that fields may be added.
+public struct NodeStatus: Codable, Equatable, Sendable {
+  public var name: String
+  /// 64 hexadecimal digits.
+  public var nodeID: String
+  /// 64 hexadecimal digits.
+  public var clusterID: String
+  /// Place in the register of origins.
+  public var origin: UInt32
+  public var view: UInt64
+  /// Entries held, of all origins.
+  public var entries: UInt64
+  public var orders: UInt64
+  public var fills: UInt64
+  /// Entries applied to the book.
+  public var applied: UInt64
+  /// Entries above the final key.
+  public var tentative: UInt64
+  /// Stamp up to which everything is final.
+  public var finalStamp: UInt64
+  /// The node's time minus that of `finalStamp`.
+  public var lagMilliseconds: Int64
+  /// 64 hexadecimal digits.
+  public var bookHash: String
+  /// 64 hexadecimal digits.
+  public var tradesHash: String
+  /// By origin, the highest contiguous sequence held.
+  public var vector: [UInt64]
+  public var peers: [PeerStatus]
+  public var uptimeSeconds: UInt64
+  public var version: String
+  /// Final entries that are not in the audit tables yet.
+  public var auditLag: UInt64 = 0
+  /// Entries known to exist elsewhere and not held here.
+  public var missing: UInt64 = 0
+  public var restingOrders: UInt64 = 0
+  /// Entries applied to the book, again or not, since the node started.
+  public var applications: UInt64 = 0
+  public var rollbacks: UInt64 = 0
+  public var rollbackDepthMax: UInt64 = 0
+  /// Digests with the same entries and another book; anything but 0 is an error.
+  public var bookMismatches: UInt64 = 0
+  /// Batches that came again.
+  public var duplicateBatches: UInt64 = 0
+  /// Takes orders.
+  public var ready = false
+  public var fsyncP50Microseconds: UInt64 = 0
+  public var fsyncP99Microseconds: UInt64 = 0
+  /// To members.
+  public var bytesSent: UInt64 = 0
+  public var messagesSent: UInt64 = 0
+
+  public init(
+    name: String, nodeID: String, clusterID: String, origin: UInt32, view: UInt64, entries: UInt64, orders: UInt64,
+    fills: UInt64, applied: UInt64, tentative: UInt64, finalStamp: UInt64, lagMilliseconds: Int64, bookHash: String,
+    tradesHash: String, vector: [UInt64], peers: [PeerStatus], uptimeSeconds: UInt64, version: String
+  ) {
+    self.name = name
+    self.nodeID = nodeID
+    self.clusterID = clusterID
+    self.origin = origin
+    self.view = view
+    self.entries = entries
+    self.orders = orders
+    self.fills = fills
+    self.applied = applied
+    self.tentative = tentative
+    self.finalStamp = finalStamp
+    self.lagMilliseconds = lagMilliseconds
+    self.bookHash = bookHash
+    self.tradesHash = tradesHash
+    self.vector = vector
+    self.peers = peers
+    self.uptimeSeconds = uptimeSeconds
+    self.version = version
+  }
+}
+
+/// What a node says of its connection to another member.
+public struct PeerStatus: Codable, Equatable, Sendable {
+  public var origin: UInt32
+  public var name: String
+  /// `host:port`; empty if not known.
+  public var address: String
+  public var connected: Bool
+  /// Nil until measured.
+  public var roundTripMicroseconds: UInt64?
+  /// Bytes that wait to be sent to it.
+  public var queuedBytes: UInt64
+
+  public init(
+    origin: UInt32, name: String, address: String, connected: Bool, roundTripMicroseconds: UInt64? = nil,
+    queuedBytes: UInt64 = 0
+  ) {
+    self.origin = origin
+    self.name = name
+    self.address = address
+    self.connected = connected
+    self.roundTripMicroseconds = roundTripMicroseconds
+    self.queuedBytes = queuedBytes
+  }
+}
+
+extension ClientAnswer {
+  /// The answer to a status query.
+  /// - Returns: nil if the JSON is longer than `ClientLimits.jsonBytesMax`.
+  public static func status(_ status: NodeStatus) -> ClientAnswer? { json(status).map { .status(json: $0) } }
+
+  /// The answer to a query for peers.
+  /// - Returns: nil if the JSON is longer than `ClientLimits.jsonBytesMax`.
+  public static func peers(_ peers: [PeerStatus]) -> ClientAnswer? { json(peers).map { .peers(json: $0) } }
+
+  private static func json(_ value: some Encodable) -> String? {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    guard let data = try? encoder.encode(value), data.count <= ClientLimits.jsonBytesMax else { return nil }
+    return String(decoding: data, as: UTF8.self)
+  }
+
+  /// Reads JSON that a node sent.
+  static func parse<Value: Decodable>(_ json: String, as type: Value.Type) throws(ClientError) -> Value {
+    do {
+      return try JSONDecoder().decode(type, from: Data(json.utf8))
+    } catch {
+      throw .protocolViolation("the answer's JSON does not read as \(type): \(error)")
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import EventLog
+import Primitives
+
+/// What is known of one other member.
+struct PeerState: Sendable {
+  var isConnected = false
+  /// False while its queue of unsent bytes is over the limit: nothing is pushed to it then, it asks later.
+  var isWritable = true
+  /// On its disk, as it said.
+  var acked = VersionVector()
+  /// Handed to the present connection; with `acked`, what need not be sent again.
+  var sent = VersionVector()
+  /// Our acks that this connection has been told.
+  var told = VersionVector()
+  var lastHeartbeatMicroseconds: UInt64 = 0
+
+  /// A new connection: TCP may have lost what the last one was given.
+  mutating func connect() {
+    isConnected = true
+    isWritable = true
+    sent = VersionVector()
+    told = VersionVector()
+    lastHeartbeatMicroseconds = 0
+  }
+
+  func isKnownToHold(_ origin: OriginIndex, _ sequence: UInt64) -> Bool {
+    acked[origin] >= sequence || sent[origin] >= sequence
+  }
+
+  func reach(_ origin: OriginIndex) -> UInt64 { max(acked[origin], sent[origin]) }
+}

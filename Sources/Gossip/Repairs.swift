@@ -1,0 +1,92 @@
+import EventLog
+import Primitives
+
+/// Finds out what is missing here and whom to ask for it: one request an origin at a time, bounded, from a random peer
+/// that has it.
+struct Repairs: Sendable {
+  /// A gap is left this long to the pushes that are under way.
+  static let graceMicroseconds: UInt64 = 20_000
+  /// A request that brings nothing for this long is given to another peer.
+  static let patienceMicroseconds: UInt64 = 300_000
+
+  private struct Want: Sendable {
+    /// Highest sequence known to exist.
+    var known: UInt64 = 0
+    var missingSince: UInt64?
+    var askedPeer: OriginIndex?
+    var askedThrough: UInt64 = 0
+    var deadline: UInt64 = 0
+    /// Somebody offered it: no grace.
+    var isOffered = false
+    var heldWhenAsked: UInt64 = 0
+  }
+
+  private var wants: [Want] = []
+
+  private mutating func reserve(_ origin: OriginIndex) {
+    while wants.count <= origin.int { wants.append(Want()) }
+  }
+
+  mutating func learn(_ origin: OriginIndex, exists sequence: UInt64, offered: Bool = false) {
+    reserve(origin)
+    wants[origin.int].known = max(wants[origin.int].known, sequence)
+    if offered { wants[origin.int].isOffered = true }
+  }
+
+  /// The peer has answered all that it will of the last request.
+  mutating func served(_ origin: OriginIndex, by peer: OriginIndex) {
+    reserve(origin)
+    if wants[origin.int].askedPeer == peer {
+      wants[origin.int].askedPeer = nil
+      wants[origin.int].isOffered = true
+    }
+  }
+
+  mutating func disconnected(_ peer: OriginIndex) {
+    for index in wants.indices where wants[index].askedPeer == peer { wants[index].askedPeer = nil }
+  }
+
+  var highestKnown: VersionVector { VersionVector(wants.map(\.known)) }
+
+  /// What to ask now.
+  /// - Parameters:
+  ///   - held: contiguous sequence held of an origin.
+  ///   - holders: connected peers that hold more than that of an origin, ascending.
+  mutating func due(
+    nowMicroseconds now: UInt64, held: (OriginIndex) -> UInt64, holders: (OriginIndex, UInt64) -> [OriginIndex],
+    _ generator: inout SeededGenerator
+  ) -> [(peer: OriginIndex, range: LogRange)] {
+    var requests: [(OriginIndex, LogRange)] = []
+    for index in wants.indices {
+      let origin = OriginIndex(UInt32(index))
+      let have = held(origin)
+      guard wants[index].known > have else {
+        wants[index].missingSince = nil
+        wants[index].askedPeer = nil
+        wants[index].isOffered = false
+        continue
+      }
+      if wants[index].askedPeer != nil {
+        if have > wants[index].heldWhenAsked {
+          wants[index].heldWhenAsked = have
+          wants[index].deadline = now + Self.patienceMicroseconds
+        }
+        if have < wants[index].askedThrough && now < wants[index].deadline { continue }
+        wants[index].askedPeer = nil
+      }
+      let since = wants[index].missingSince ?? now
+      wants[index].missingSince = since
+      guard wants[index].isOffered || now >= since + Self.graceMicroseconds else { continue }
+      let candidates = holders(origin, have)
+      guard !candidates.isEmpty else { continue }
+      let peer = candidates[Int(generator.below(UInt64(candidates.count)))]
+      wants[index].askedPeer = peer
+      wants[index].askedThrough = wants[index].known
+      wants[index].heldWhenAsked = have
+      wants[index].deadline = now + Self.patienceMicroseconds
+      wants[index].isOffered = false
+      requests.append((peer, LogRange(origin: origin, from: have + 1, through: wants[index].known)))
+    }
+    return requests
+  }
+}

@@ -1,0 +1,36 @@
+import Gossip
+import Logging
+import Membership
+import Primitives
+import Wire
+
+/// All that a node needs to know before it starts.
+public struct NodeConfiguration: Sendable {
+  public static let version = "0.1.0"
+
+  public var genesis: Genesis
+  public var key: Ed25519
+  public var dataDirectory: String
+  /// Port 0 lets the system pick one.
+  public var listen: Address
+  /// What others should dial, where it differs from `listen` (its port, if 0, is the one that was picked).
+  public var advertise: Address?
+  /// Any one address of the cluster is enough.
+  public var peers: [Address]
+  public var gossip = GossipConfiguration()
+  public var seed: UInt64
+  public var logger: Logger
+
+  public init(
+    genesis: Genesis, key: Ed25519, dataDirectory: String, listen: Address, peers: [Address] = [], seed: UInt64,
+    logger: Logger
+  ) {
+    self.genesis = genesis
+    self.key = key
+    self.dataDirectory = dataDirectory
+    self.listen = listen
+    self.peers = peers
+    self.seed = seed
+    self.logger = logger
+  }
+}

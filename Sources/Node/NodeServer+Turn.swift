@@ -1,0 +1,219 @@
+import Client
+import EventLog
+import Gossip
+import NIOCore
+import Primitives
+import Replica
+import Storage
+import Transport
+import Wire
+
+/// The turn: inputs in, effects out, one commit for all of it.
+extension NodeServer {
+  /// Gives the replica one input; its effects are carried out at the end of the turn.
+  func input(_ input: Input) {
+    replica.step(input, now: Self.now(), &effects)
+    scheduleTurn()
+  }
+
+  func scheduleTurn() {
+    guard !isTurnScheduled else { return }
+    isTurnScheduled = true
+    // Runs when everything that is readable now has been read.
+    loop.execute { [self] in turn() }
+  }
+
+  func turn() {
+    isTurnScheduled = false
+    guard !hasStopped else { return }
+    replica.step(.flush, now: Self.now(), &effects)
+    carryOut()
+    collectFinal()
+    for connection in touched { connection.flush() }
+    touched.removeAll(keepingCapacity: true)
+  }
+
+  func tick() {
+    guard !isStopping else { return }
+    replica.step(.tick, now: Self.now(), &effects)
+    turn()
+    closeSilentConnections()
+    writeAudit(itemsMax: auditItemsNow)
+    publishMarket()
+    for connection in touched { connection.flush() }
+    touched.removeAll(keepingCapacity: true)
+  }
+
+  /// Carries out effects in order. A commit's own effects join the end of the queue, so this goes on until nothing is
+  /// left to do; what waits for a commit goes right behind it.
+  private func carryOut() {
+    var index = 0
+    while index < effects.count, !hasStopped {
+      let effect = effects[index]
+      index += 1
+      if let commit = effect.waitsFor, commit > committed {
+        deferred.append(effect)
+        continue
+      }
+      switch effect {
+      case .append(let batch): pendingBatches.append(batch)
+      case .persist(let key, let value): pendingRecords.append((key, value))
+      case .commit(let number): commit(number)
+      default: perform(effect)
+      }
+    }
+    effects.removeAll(keepingCapacity: true)
+  }
+
+  private func commit(_ number: CommitNumber) {
+    let started = NIODeadline.now()
+    do throws(StoreError) {
+      try store.commit(batches: pendingBatches, records: pendingRecords)
+    } catch {
+      // After a failed sync nobody knows what is on disk: going on could acknowledge what is not.
+      fail("the log cannot be written: \(error)")
+      effects.removeAll()
+      deferred.removeAll()
+      return
+    }
+    figures.committed(microseconds: UInt64((NIODeadline.now() - started).nanoseconds / 1000))
+    pendingBatches.removeAll(keepingCapacity: true)
+    pendingRecords.removeAll(keepingCapacity: true)
+    committed = number
+    let ready = deferred
+    deferred.removeAll(keepingCapacity: true)
+    for effect in ready {
+      if let commit = effect.waitsFor, commit > committed { deferred.append(effect) } else { perform(effect) }
+    }
+    replica.step(.committed(number), now: Self.now(), &effects)
+  }
+
+  private func perform(_ effect: Effect) {
+    switch effect {
+    case .append, .persist, .commit: preconditionFailure("handled by carryOut")
+    case .send(let peer, let message, _): send(message, to: peer)
+    case .serve(let peer, let range): serve(range, to: peer)
+    case .dial(let address): dial(address)
+    case .disconnect(let peer, let reason):
+      links[peer.int]?.abort(reason: reason)
+    case .accepted(let session, let firstRequest, let first, let stamps, _):
+      figures.accepted += UInt64(stamps.count)
+      sessions[session]?.say(
+        .accepted([AcceptedRun(firstRequest: firstRequest, firstDot: first, stamps: stamps)]))
+    case .refused(let session, let firstRequest, let count, let reason):
+      sessions[session]?.say(
+        .refused(RefusedRun(firstRequest: firstRequest, count: count, refusal: reason.refusal)))
+    case .report(let session, let reports, _): sessions[session]?.say(reports)
+    case .notice(let notice): log(notice)
+    case .halt(let reason): fail(reason)
+    }
+  }
+
+  private func log(_ notice: Notice) {
+    switch notice {
+    case .bookMismatch, .fork: logger.error("\(notice)")
+    case .badBatch, .badSignature, .badAddress, .quarantined: logger.warning("\(notice)")
+    case .deepRollback: logger.notice("\(notice)")
+    }
+  }
+
+  // MARK: To peers
+
+  private func send(_ message: PeerMessage, to peer: OriginIndex) {
+    guard let link = links[peer.int] else { return }
+    figures.messagesSent += 1
+    if case .batch(let sealed) = message {
+      // The same batch goes to several peers: encode its frame once.
+      if batchFrame?.signature != sealed.signature {
+        batchFrame = (sealed.signature, frame(message))
+      }
+      if let buffer = batchFrame?.buffer {
+        figures.bytesSent += UInt64(buffer.readableBytes)
+        link.write(buffer)
+      }
+    } else {
+      let buffer = frame(message)
+      figures.bytesSent += UInt64(buffer.readableBytes)
+      link.write(buffer)
+    }
+    touched.append(link)
+  }
+
+  private func frame(_ message: PeerMessage) -> ByteBuffer {
+    let body = message.body
+    var buffer = ByteBufferAllocator().buffer(capacity: body.count + Frame.headerByteCount)
+    buffer.writeFrame(type: message.frameType, body: body)
+    return buffer
+  }
+
+  /// Answers a request from memory if it reaches back that far, else from the store.
+  private func serve(_ range: LogRange, to peer: OriginIndex) {
+    guard links[peer.int] != nil else { return }
+    var through = range.from - 1
+    if let recent = replica.recentBatches(range, bytesMax: Limits.deltaBytesPerRoundMax) {
+      for batch in recent {
+        send(.batch(batch.sealed), to: peer)
+        through = batch.lastSequence
+      }
+    } else {
+      do throws(StoreError) {
+        let stored = try store.batches(
+          of: range.origin, from: range.from, through: range.through, bytesMax: Limits.deltaBytesPerRoundMax)
+        for sealed in stored {
+          send(.batch(sealed), to: peer)
+          if let header = try? BatchHeader(canonicalBytes: sealed.bytes) { through = header.lastSequence }
+        }
+      } catch {
+        logger.error("the log cannot be read: \(error)")
+      }
+    }
+    send(.served(origin: range.origin, through: through), to: peer)
+  }
+}
+
+extension Effect {
+  /// The commit that must be durable before this may be carried out.
+  var waitsFor: CommitNumber? {
+    switch self {
+    case .send(_, _, let commit), .accepted(_, _, _, _, let commit), .report(_, _, let commit): commit
+    case .append, .persist, .commit, .serve, .dial, .disconnect, .refused, .notice, .halt: nil
+    }
+  }
+}
+
+extension RefusalReason {
+  var refusal: RequestRefusal {
+    switch self {
+    case .notReady:
+      RequestRefusal(.notReady, "this node is starting and has not heard from the others; try again in a second")
+    case .tailFull:
+      RequestRefusal(.tailFull, "too many entries are tentative: finality has stopped; is a majority of members running?")
+    case .stampAhead:
+      RequestRefusal(.stampAhead, "the stamp to follow is ahead of this node's time; is a clock wrong?")
+    }
+  }
+}
+
+/// Running totals for the status.
+struct NodeFigures {
+  var accepted: UInt64 = 0
+  var messagesSent: UInt64 = 0
+  var bytesSent: UInt64 = 0
+  var commits: UInt64 = 0
+  private var recent: [UInt64] = []
+  private var next = 0
+  static let recentMax = 1_024
+
+  mutating func committed(microseconds: UInt64) {
+    commits += 1
+    if recent.count < Self.recentMax { recent.append(microseconds) } else { recent[next] = microseconds }
+    next = (next + 1) % Self.recentMax
+  }
+
+  /// Commit time of the last commits at `share` per mille.
+  func commitMicroseconds(perMille share: Int) -> UInt64 {
+    guard !recent.isEmpty else { return 0 }
+    let sorted = recent.sorted()
+    return sorted[min(sorted.count - 1, sorted.count * share / 1000)]
+  }
+}

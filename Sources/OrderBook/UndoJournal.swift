@@ -1,0 +1,100 @@
+/// What a record of the undo journal takes back.
+enum UndoKind: UInt8 {
+  /// One entry was applied. slot: its origin; payload: origin of the key before; old: stamp of the key before.
+  case applied = 0
+  /// An order entered a level at its tail. slot: the order.
+  case inserted = 1
+  /// An order left its level. slot: the order, whose links still name its neighbours.
+  case removed = 2
+  /// A resting order traded in part. slot: the order; old: lots.
+  case filled = 3
+  /// A resting order's open quantity was lowered. slot: the order; old: lots.
+  case reduced = 4
+  /// slot: the book; old: last trade price before.
+  case lastTrade = 5
+  /// The second of the book's clock changed. old: the second before.
+  case clock = 6
+  /// A client order id was taken by the newest record. slot: the record.
+  case identified = 7
+  /// A tombstone was laid. slot: the tombstone.
+  case tombstoneLaid = 8
+  /// A tombstone was consumed or evicted. slot: the tombstone, whose links still name its neighbours.
+  case tombstoneLifted = 9
+  /// The newest book was defined. slot: the book.
+  case defined = 10
+}
+
+/// Sixteen bytes that take one change back.
+struct UndoRecord {
+  /// Kind in the low 8 bits, payload above.
+  private var tag: UInt32
+  var slot: UInt32
+  var old: UInt64
+
+  @inline(__always) init(_ kind: UndoKind, slot: UInt32, old: UInt64 = 0, payload: UInt32 = 0) {
+    tag = UInt32(kind.rawValue) | payload &<< 8
+    self.slot = slot
+    self.old = old
+  }
+
+  @inline(__always) var kind: UndoKind {
+    guard let kind = UndoKind(rawValue: UInt8(truncatingIfNeeded: tag)) else {
+      preconditionFailure("the undo journal is damaged")
+    }
+    return kind
+  }
+  @inline(__always) var payload: UInt32 { tag &>> 8 }
+}
+
+/// The undo records that are not settled yet, by absolute position: a ring in raw memory that doubles when full.
+struct UndoJournal: ~Copyable {
+  private var ring: Slab<UndoRecord>
+  private var mask: UInt64
+  /// Position of the oldest record that is kept.
+  private(set) var start: UInt64 = 0
+  /// Position after the newest record.
+  private(set) var end: UInt64 = 0
+
+  init() {
+    let capacity = 1 << 12
+    ring = Slab(capacity: capacity, blank: UndoRecord(.applied, slot: 0))
+    mask = UInt64(capacity - 1)
+  }
+
+  /// - Complexity: O(1); O(kept records) when the ring doubles.
+  @inline(__always) mutating func push(_ record: UndoRecord) {
+    if end &- start > mask { widen() }
+    ring[Int(truncatingIfNeeded: end & mask)] = record
+    end += 1
+  }
+
+  /// Takes the newest record off.
+  /// - Precondition: one is kept.
+  @inline(__always) mutating func pop() -> UndoRecord {
+    precondition(end > start, "nothing left to undo")
+    end -= 1
+    return ring[Int(truncatingIfNeeded: end & mask)]
+  }
+
+  /// Lets the oldest record go.
+  /// - Precondition: one is kept.
+  @inline(__always) mutating func settleOldest() -> UndoRecord {
+    precondition(end > start, "nothing left to settle")
+    let record = ring[Int(truncatingIfNeeded: start & mask)]
+    start += 1
+    return record
+  }
+
+  @inline(never) private mutating func widen() {
+    let capacity = ring.capacity * 2
+    var wider = Slab(capacity: capacity, blank: UndoRecord(.applied, slot: 0))
+    let wideMask = UInt64(capacity - 1)
+    var position = start
+    while position < end {
+      wider[Int(truncatingIfNeeded: position & wideMask)] = ring[Int(truncatingIfNeeded: position & mask)]
+      position += 1
+    }
+    ring = wider
+    mask = wideMask
+  }
+}

@@ -1,0 +1,48 @@
+/// Every bound on a queue, a frame, a batch or a value, in one place. Units are in the names.
+public enum Limits {
+  // Values
+  public static let priceTicksMax: Int64 = 1 << 62
+  public static let quantityLotsMax: Int64 = 1 << 62
+  public static let symbolBytesMax = 16
+  public static let clientOrderIDBytesMax = 36
+  public static let instrumentsMax = 4_096
+  public static let originsMax = 65_536
+  public static let membersMax = 128
+
+  // Log
+  public static let batchEntriesMax = 4_096
+  public static let batchBytesMax = 256 * 1024
+  /// Entries that may be applied, or wait to be applied, above the final key; beyond it orders are refused.
+  public static let tentativeEntriesMax = 1_000_000
+  /// Client order ids are remembered for this long, in stamp time.
+  public static let clientOrderIDWindowMilliseconds: UInt64 = 600_000
+  /// And at most this many of them.
+  public static let clientOrderIDsMax = 1_000_000
+
+  // Clocks
+  /// A stamp further ahead of the node's time than this is quarantined.
+  public static let stampAheadMillisecondsMax: UInt64 = 500
+
+  // Frames
+  public static let handshakeFrameBytesMax = 4 * 1024
+  public static let peerFrameBytesMax = 1024 * 1024
+  public static let clientFrameBytesMax = 256 * 1024
+  public static let requestsPerFrameMax = 4_096
+  public static let addressBytesMax = 255
+  public static let reasonBytesMax = 255
+  public static let nameBytesMax = 32
+
+  // Queues
+  /// Bytes that may wait unsent for one peer before pushes to it stop; it is served from the log later.
+  public static let peerQueueBytesMax = 4 * 1024 * 1024
+  /// Bytes that may wait unsent for one client before it is dropped.
+  public static let clientQueueBytesMax = 16 * 1024 * 1024
+  /// Requests of one client that may be unanswered; past it the connection is not read.
+  public static let clientRequestsInFlightMax = 65_536
+  /// Bytes of batches that one delta may carry in a round.
+  public static let deltaBytesPerRoundMax = 1024 * 1024
+  /// Batches that wait for an earlier one of their origin.
+  public static let orphanBatchesPerOriginMax = 256
+  public static let connectionsMax = 1_024
+  public static let peerAddressesMax = 256
+}

@@ -1,0 +1,179 @@
+import OrderBook
+import Primitives
+
+/// Tells clients what became of their orders, and corrects it when a rollback changed what was told.
+///
+/// For each entry of a listening client it keeps the events that concern it, as they stand on the tape now, and how many
+/// of them were told. A rollback takes events away; what is told next is the difference.
+struct OrderDesk: Sendable {
+  private enum Happening: Equatable, Sendable {
+    case event(OrderEvent)
+    /// The command took effect.
+    case done
+  }
+
+  private struct Tracked: Sendable {
+    let session: SessionID
+    let isOrder: Bool
+    var now: [Happening] = []
+    /// As told; compared with `now` to find what changed.
+    var told: [Happening] = []
+    var isChanged = false
+  }
+
+  /// Entries followed, by dot. Never iterated.
+  private var tracked: [Dot: Tracked] = [:]
+  /// In the order in which they changed.
+  private var changed: [Dot] = []
+  /// Ended for good; dropped once told.
+  private var retiring: [Dot] = []
+  /// Sessions that are gone; what they asked is dropped when it next changes.
+  private var closed: Set<SessionID> = []
+
+  var count: Int { tracked.count }
+
+  mutating func follow(_ dot: Dot, session: SessionID, isOrder: Bool) {
+    tracked[dot] = Tracked(session: session, isOrder: isOrder)
+  }
+
+  /// The orders that an event concerns.
+  private static func subjects(of event: OrderEvent) -> (Dot, Dot?) {
+    switch event {
+    case .accepted(let order), .rested(let order, _), .cancelled(let order, _, _), .expired(let order, _): (order, nil)
+    case .filled(let fill): (fill.maker, fill.taker)
+    case .amended(let order, _, _, _, _): (order, nil)
+    case .rejected(let entry, _, _): (entry, nil)
+    case .instrumentDefined(let entry): (entry, nil)
+    }
+  }
+
+  private mutating func edit(_ dot: Dot, _ change: (inout Tracked) -> Void) {
+    guard var entry = tracked[dot] else { return }
+    guard !closed.contains(entry.session) else {
+      tracked[dot] = nil
+      return
+    }
+    change(&entry)
+    if !entry.isChanged {
+      entry.isChanged = true
+      changed.append(dot)
+    }
+    tracked[dot] = entry
+  }
+
+  /// An entry was applied with these events.
+  mutating func applied(_ dot: Dot, events: some Sequence<OrderEvent>) {
+    guard !tracked.isEmpty else { return }
+    var isRejected = false
+    for event in events {
+      let (first, second) = Self.subjects(of: event)
+      edit(first) { $0.now.append(.event(event)) }
+      if let second { edit(second) { $0.now.append(.event(event)) } }
+      if case .rejected(dot, _, _) = event { isRejected = true }
+    }
+    if let entry = tracked[dot], !entry.isOrder, !isRejected { edit(dot) { $0.now.append(.done) } }
+  }
+
+  /// The application of an entry was taken back; entries must be taken back newest first.
+  mutating func undone(_ dot: Dot, events: [OrderEvent]) {
+    guard !tracked.isEmpty else { return }
+    if let entry = tracked[dot], entry.now.last == .done { edit(dot) { $0.now.removeLast() } }
+    for event in events.reversed() {
+      let (first, second) = Self.subjects(of: event)
+      if let second { edit(second) { $0.now.removeLast() } }
+      edit(first) { $0.now.removeLast() }
+    }
+  }
+
+  /// The events of an entry became final: what they ended need not be followed after the next reports.
+  mutating func finalized(_ dot: Dot, events: some Sequence<OrderEvent>) {
+    guard !tracked.isEmpty else { return }
+    if let entry = tracked[dot], !entry.isOrder { retiring.append(dot) }
+    for event in events {
+      switch event {
+      case .filled(let fill):
+        if fill.makerOpenLots == 0 { retiring.append(fill.maker) }
+        if fill.takerOpenLots == 0 { retiring.append(fill.taker) }
+      case .cancelled(let order, _, _), .expired(let order, _): retiring.append(order)
+      case .rejected(let entry, _, _): retiring.append(entry)
+      case .accepted, .rested, .amended, .instrumentDefined: break
+      }
+    }
+  }
+
+  mutating func close(_ session: SessionID) {
+    if !tracked.isEmpty { closed.insert(session) }
+  }
+
+  /// Reports on everything that changed since the last call.
+  mutating func takeReports() -> [(SessionID, OrderReport)] {
+    guard !changed.isEmpty || !retiring.isEmpty else { return [] }
+    var reports: [(SessionID, OrderReport)] = []
+    for dot in changed {
+      guard var entry = tracked[dot] else { continue }
+      entry.isChanged = false
+      let standing = zip(entry.told, entry.now).prefix { $0 == $1 }.count
+      if standing < entry.told.count || standing < entry.now.count {
+        reports.append((entry.session, Self.report(dot, entry.now, standing: standing, told: entry.told)))
+        entry.told = entry.now
+      }
+      tracked[dot] = entry
+    }
+    changed.removeAll(keepingCapacity: true)
+    for dot in retiring { tracked[dot] = nil }
+    retiring.removeAll(keepingCapacity: true)
+    return reports
+  }
+
+  private static func report(
+    _ dot: Dot, _ happenings: [Happening], standing: Int, told: [Happening]
+  ) -> OrderReport {
+    var report = OrderReport(entry: dot, state: .pending)
+    report.isCorrection = standing < told.count
+    for (index, happening) in happenings.enumerated() {
+      switch happening {
+      case .done: report.state = .done
+      case .event(let event): fold(event, of: dot, into: &report, isNew: index >= standing)
+      }
+    }
+    return report
+  }
+
+  private static func fold(_ event: OrderEvent, of dot: Dot, into report: inout OrderReport, isNew: Bool) {
+    func restingState() -> OrderReport.State { report.filledLots > 0 ? .partiallyFilled : .open }
+    switch event {
+    case .accepted: report.state = restingState()
+    case .rested(_, let open):
+      report.openLots = open
+      report.state = restingState()
+    case .filled(let fill):
+      let isMaker = fill.maker == dot
+      report.filledLots += fill.quantityLots
+      report.openLots = isMaker ? fill.makerOpenLots : fill.takerOpenLots
+      report.state = report.openLots == 0 ? .filled : .partiallyFilled
+      if isNew {
+        report.newFills.append(
+          OrderReport.ReportedFill(
+            priceTicks: fill.priceTicks, quantityLots: fill.quantityLots,
+            counterparty: isMaker ? fill.taker : fill.maker, isMaker: isMaker))
+      } else {
+        report.fillsStanding += 1
+      }
+    case .cancelled(_, let reason, let open):
+      report.state = .cancelled
+      report.reason = reason.rawValue
+      report.openLots = open
+    case .expired(_, let open):
+      report.state = .expired
+      report.openLots = open
+    case .amended(_, _, _, let open, _):
+      report.openLots = open
+      report.state = restingState()
+    case .rejected(_, let reason, let order):
+      report.state = .rejected
+      report.reason = reason.rawValue
+      report.other = order
+    case .instrumentDefined: report.state = .done
+    }
+  }
+}

@@ -1,0 +1,209 @@
+import DequeModule
+import EventLog
+import Primitives
+
+/// The recent part of one origin's log, and how far each stage has come with it.
+///
+/// `final ≤ applied ≤ visible ≤ held`. Older batches are in storage only.
+struct OriginLog: Sendable {
+  /// A place between two entries of the batches in memory.
+  struct Cursor: Equatable, Sendable {
+    var batch = 0
+    var entry = 0
+  }
+
+  /// Batches kept in memory after they are final, so that most requests need no disk.
+  static let retainedBatchesMax = 512
+  static let retainedBytesMax = 8 * 1024 * 1024
+
+  let origin: OriginIndex
+  private(set) var held: Head
+  private(set) var heldStamp: Stamp = .zero
+  /// Entries whose stamps are not quarantined.
+  private(set) var visible: UInt64 = 0
+  /// Entries on disk here.
+  private(set) var durable: UInt64 = 0
+  /// Newest batch end that is on disk and visible: what is acked.
+  private(set) var acked: Head
+  /// Sequence up to which a signature was checked.
+  var verified: UInt64 = 0
+  private(set) var applied: UInt64 = 0
+  private(set) var final: UInt64 = 0
+
+  private(set) var batches: Deque<Batch> = []
+  private var bytesInMemory = 0
+  private var applyCursor = Cursor()
+  private var finalCursor = Cursor()
+  /// Batches that wait for an earlier one, by first sequence; bounded.
+  private var orphans: [(first: UInt64, last: UInt64, batch: SealedBatch)] = []
+
+  init(origin: OriginIndex, chainStart: Hash256) {
+    self.origin = origin
+    held = Head(sequence: 0, hash: chainStart)
+    acked = held
+  }
+
+  // MARK: Growing
+
+  /// - Precondition: the batch continues the log.
+  mutating func append(_ batch: Batch) {
+    precondition(batch.firstSequence == held.sequence + 1 && batch.firstStamp > heldStamp)
+    batches.append(batch)
+    bytesInMemory += batch.bytes.count
+    held = Head(sequence: batch.lastSequence, hash: batch.hash)
+    heldStamp = batch.lastStamp
+  }
+
+  /// Forgets batches after `head` that were appended but neither applied nor stored.
+  mutating func truncate(to head: Head, stamp: Stamp) {
+    precondition(head.sequence >= visible && head.sequence >= applied)
+    while let last = batches.last, last.lastSequence > head.sequence {
+      bytesInMemory -= last.bytes.count
+      batches.removeLast()
+    }
+    held = head
+    heldStamp = stamp
+  }
+
+  /// Makes visible what is not too far ahead of the node's time.
+  /// - Returns: the newest stamp made visible, or nil.
+  mutating func reveal(nowMilliseconds: UInt64) -> Stamp? {
+    guard visible < held.sequence else { return nil }
+    var newest: Stamp?
+    var index = batchIndex(containing: visible + 1)
+    while index < batches.count {
+      let batch = batches[index]
+      guard !HybridClock.isQuarantined(batch.lastStamp, nowMilliseconds: nowMilliseconds) else { break }
+      visible = batch.lastSequence
+      newest = batch.lastStamp
+      index += 1
+    }
+    if newest != nil { refreshAck() }
+    return newest
+  }
+
+  /// Whether entries wait here because their stamps are too far ahead.
+  var hasQuarantined: Bool { visible < held.sequence }
+
+  mutating func becameDurable(through sequence: UInt64) {
+    durable = max(durable, sequence)
+    refreshAck()
+  }
+
+  private mutating func refreshAck() {
+    let reach = min(durable, visible)
+    guard reach > acked.sequence, !batches.isEmpty else { return }
+    var index = min(batchIndex(containing: reach), batches.count - 1)
+    while index >= 0, batches[index].lastSequence > reach { index -= 1 }
+    guard index >= 0, batches[index].lastSequence > acked.sequence else { return }
+    acked = Head(sequence: batches[index].lastSequence, hash: batches[index].hash)
+  }
+
+  /// Keeps a batch whose predecessors are missing.
+  /// - Returns: false if it was dropped because too many wait; it will be asked for again.
+  mutating func keepOrphan(_ batch: SealedBatch, first: UInt64, last: UInt64) -> Bool {
+    let place = orphans.firstIndex { $0.first >= first } ?? orphans.count
+    if place < orphans.count, orphans[place].first == first { return true }
+    orphans.insert((first, last, batch), at: place)
+    guard orphans.count > Limits.orphanBatchesPerOriginMax else { return true }
+    orphans.removeLast()
+    return place < orphans.count
+  }
+
+  /// The orphan that continues the log now; those that it made useless are dropped.
+  mutating func takeOrphan() -> SealedBatch? {
+    while let first = orphans.first, first.last <= held.sequence { orphans.removeFirst() }
+    guard let first = orphans.first, first.first == held.sequence + 1 else { return nil }
+    return orphans.removeFirst().batch
+  }
+
+  var orphanCount: Int { orphans.count }
+
+  // MARK: Looking up
+
+  /// Index of the batch in memory that holds `sequence`; `batches.count` if it is later than all, 0 if earlier.
+  private func batchIndex(containing sequence: UInt64) -> Int {
+    var low = 0
+    var high = batches.count
+    while low < high {
+      let middle = (low + high) / 2
+      if batches[middle].lastSequence < sequence { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  /// Chain hash at a batch end, if it is in memory.
+  func hash(at sequence: UInt64) -> Hash256? {
+    let index = batchIndex(containing: sequence)
+    guard index < batches.count, batches[index].lastSequence == sequence else { return nil }
+    return batches[index].hash
+  }
+
+  /// Batches from `sequence` on, if memory reaches that far back.
+  func batches(from sequence: UInt64, through: UInt64, bytesMax: Int) -> [Batch]? {
+    guard let first = batches.first, first.firstSequence <= sequence else { return nil }
+    var index = batchIndex(containing: sequence)
+    var found: [Batch] = []
+    var bytes = 0
+    while index < batches.count, batches[index].firstSequence <= through {
+      bytes += batches[index].bytes.count
+      if !found.isEmpty && bytes > bytesMax { break }
+      found.append(batches[index])
+      index += 1
+    }
+    return found
+  }
+
+  // MARK: Applying
+
+  /// Key of the next entry to apply.
+  @inline(__always) var nextKey: OrderKey? {
+    guard applied < visible else { return nil }
+    return OrderKey(stamp: batches[applyCursor.batch].entries[applyCursor.entry].stamp, origin: origin)
+  }
+
+  @inline(__always) var nextEntry: Entry { batches[applyCursor.batch].entries[applyCursor.entry] }
+
+  @inline(__always) mutating func advanceApplied() {
+    applied += 1
+    advance(&applyCursor)
+  }
+
+  @inline(__always) private func advance(_ cursor: inout Cursor) {
+    cursor.entry += 1
+    if cursor.entry == batches[cursor.batch].entries.count {
+      cursor.batch += 1
+      cursor.entry = 0
+    }
+  }
+
+  /// Sets the next entry to apply back to `sequence + 1`.
+  mutating func rewind(to sequence: UInt64) {
+    precondition(sequence >= final && sequence <= applied)
+    applied = sequence
+    let index = batchIndex(containing: sequence + 1)
+    applyCursor = Cursor(
+      batch: index, entry: index < batches.count ? Int(sequence + 1 - batches[index].firstSequence) : 0)
+  }
+
+  /// The next entry to become final.
+  var nextFinal: Entry { batches[finalCursor.batch].entries[finalCursor.entry] }
+
+  mutating func advanceFinal() {
+    precondition(final < applied)
+    final += 1
+    advance(&finalCursor)
+  }
+
+  /// Drops final, durable batches from memory beyond what is worth keeping.
+  mutating func evict() {
+    while let first = batches.first, first.lastSequence <= min(final, acked.sequence),
+      batches.count > Self.retainedBatchesMax || bytesInMemory > Self.retainedBytesMax
+    {
+      bytesInMemory -= first.bytes.count
+      batches.removeFirst()
+      applyCursor.batch -= 1
+      finalCursor.batch -= 1
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import EventLog
+import Gossip
+import OrderBook
+import Primitives
+
+/// Digests: are two replicas that applied the same entries holding the same book?
+extension Replica {
+  static let recentBooksMax = 32
+
+  mutating func digest(isAnswer: Bool) -> Digest {
+    let applied = appliedHash()
+    // Not computed for a digest: under load vectors seldom match, and then nobody would look at it.
+    let book = recentBooks.last { $0.applied == applied }?.book
+    return Digest(
+      view: configuration.view.number, finalStamp: gossip.frontier.final, appliedHash: applied, bookHash: book,
+      isAnswer: isAnswer)
+  }
+
+  /// Hash of the book at the present vector, remembered; nil if one was computed a moment ago at another vector.
+  private mutating func bookHashForDigest(_ now: LogicalTime) -> Hash256? {
+    let applied = appliedHash()
+    if let known = recentBooks.last(where: { $0.applied == applied }) { return known.book }
+    guard now.monotonicMicroseconds >= lastBookHashMicroseconds + Self.bookHashMicrosecondsMin else { return nil }
+    lastBookHashMicroseconds = now.monotonicMicroseconds
+    let book = bookHash()
+    recentBooks.append((applied, book))
+    if recentBooks.count > Self.recentBooksMax { recentBooks.removeFirst() }
+    return book
+  }
+
+  mutating func receive(_ digest: Digest, from peer: OriginIndex, _ now: LogicalTime, _ effects: inout [Effect]) {
+    guard digest.view == configuration.view.number else { return }
+    guard digest.appliedHash == appliedHash() else {
+      // Only a digest that started the round is answered, with what is held here: the other side asks for what it
+      // lacks, and the same happens the other way round when it is its turn.
+      if !digest.isAnswer {
+        effects.append(.send(to: peer, .vector(VersionVector(sequencer.logs.map(\.acked.sequence))), after: 0))
+      }
+      return
+    }
+    guard let mine = bookHashForDigest(now) else { return }
+    if let theirs = digest.bookHash {
+      if theirs != mine { mismatch(with: peer, mine: mine, theirs: theirs, &effects) }
+      return
+    }
+    if !digest.isAnswer { effects.append(.send(to: peer, .digest(self.digest(isAnswer: true)), after: 0)) }
+  }
+
+  /// Same entries, other book: never normal. Whoever disagrees with its own recomputation is wrong.
+  private mutating func mismatch(
+    with peer: OriginIndex, mine: Hash256, theirs: Hash256, _ effects: inout [Effect]
+  ) {
+    bookMismatches += 1
+    let recomputed = sequencer.engine.recomputedBookHash()
+    effects.append(
+      .notice(.bookMismatch(peer: peer, mine: mine, theirs: theirs, selfCheckPassed: recomputed == mine)))
+  }
+}

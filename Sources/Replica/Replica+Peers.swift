@@ -1,0 +1,277 @@
+import EventLog
+import Gossip
+import Membership
+import OrderBook
+import Primitives
+
+/// What other members say, and whom to talk to.
+extension Replica {
+  // MARK: Links
+
+  mutating func linkUp(_ peer: OriginIndex, address: String, _ now: LogicalTime, _ effects: inout [Effect]) {
+    gossip.linkUp(peer)
+    if !address.isEmpty {
+      dialer.succeeded(address, nowMicroseconds: now.monotonicMicroseconds)
+      aliases.removeAll { $0.address == address }
+      aliases.append((address, peer))
+    }
+    effects.append(.send(to: peer, .addresses(addresses.all), after: 0))
+    effects.append(.send(to: peer, .vector(VersionVector(sequencer.logs.map(\.acked.sequence))), after: 0))
+    var actions: [GossipAction] = []
+    gossip.heartbeats(
+      beat: lastBeat, durable: sequencer.logs.map(\.acked), force: false, isIdle: true,
+      nowMicroseconds: now.monotonicMicroseconds, &actions)
+    emit(actions, after: 0, &effects)
+  }
+
+  mutating func linkDown(_ peer: OriginIndex, _ now: LogicalTime) {
+    gossip.linkDown(peer)
+    if let address = addresses[peer]?.address {
+      dialer.failed(address, nowMicroseconds: now.monotonicMicroseconds, &generator)
+    }
+  }
+
+  /// Addresses to dial: of members that are known and not connected, and the seeds while somebody is unknown.
+  mutating func dueAddresses(_ micros: UInt64) -> [String] {
+    let table = addresses
+    let connected = gossip.connectedPeers
+    let mine = me
+    let known = aliases
+    let everybodyKnown = configuration.view.members.allSatisfy { table[$0] != nil }
+    return dialer.due(nowMicroseconds: micros) { address in
+      if let record = table.all.first(where: { $0.address == address }) {
+        return record.origin != mine && !connected.contains(record.origin)
+      }
+      if let alias = known.first(where: { $0.address == address }), connected.contains(alias.origin) { return false }
+      return !everybodyKnown || connected.isEmpty
+    }
+  }
+
+  private mutating func receive(
+    addresses records: [AddressRecord], from peer: OriginIndex, _ now: LogicalTime, _ effects: inout [Effect]
+  ) {
+    var news: [AddressRecord] = []
+    for record in records where record.origin != me && addresses.isNews(record) {
+      guard let member = configuration.register[record.origin],
+        record.isValid(cluster: configuration.cluster, key: member.publicKey, signatures: signatures)
+      else {
+        effects.append(.notice(.badAddress(origin: record.origin, from: peer)))
+        continue
+      }
+      if let old = addresses[record.origin], old.address != record.address { dialer.remove(old.address) }
+      addresses.insert(record)
+      news.append(record)
+      let courtesy = me < record.origin ? 0 : Dialer.courtesyMicroseconds
+      dialer.add(record.address, notBeforeMicroseconds: now.monotonicMicroseconds + courtesy)
+    }
+    guard !news.isEmpty else { return }
+    for other in gossip.connectedPeers where other != peer {
+      effects.append(.send(to: other, .addresses(news), after: 0))
+    }
+  }
+
+  // MARK: Messages
+
+  mutating func receive(
+    _ message: PeerMessage, from peer: OriginIndex, _ now: LogicalTime, _ effects: inout [Effect]
+  ) {
+    guard hasRecovered, peer.int < sequencer.logs.count, peer != me else { return }
+    switch message {
+    case .batch(let sealed): receive(sealed, from: peer, now, &effects)
+    case .heartbeat(let heartbeat):
+      for ack in heartbeat.acks { check(ack, from: peer, &effects) }
+      gossip.receive(heartbeat, from: peer)
+      heardFrom.insert(peer)
+    case .announce(let heads): gossip.receiveAnnounce(heads, from: peer)
+    case .request(let range):
+      guard range.origin.int < sequencer.logs.count else { return }
+      var actions: [GossipAction] = []
+      gossip.receiveRequest(range, from: peer, held: sequencer.logs[range.origin.int].durable, &actions)
+      emit(actions, after: 0, &effects)
+    case .digest(let digest): receive(digest, from: peer, now, &effects)
+    case .vector(let vector):
+      gossip.receiveVector(vector, from: peer)
+      checkOwnLog(vector[me], from: peer, &effects)
+      heardFrom.insert(peer)
+    case .addresses(let records): receive(addresses: records, from: peer, now, &effects)
+    case .served(let origin, _): gossip.receiveServed(origin, from: peer)
+    }
+  }
+
+  /// An ack tells a hash: at a batch end that is known here, it must be the same.
+  private mutating func check(_ ack: Ack, from peer: OriginIndex, _ effects: inout [Effect]) {
+    guard ack.origin.int < sequencer.logs.count else { return }
+    let log = sequencer.logs[ack.origin.int]
+    if let mine = log.hash(at: ack.head.sequence), mine != ack.head.hash {
+      effects.append(.notice(.fork(origin: ack.origin, sequence: ack.head.sequence, from: peer)))
+    }
+    if ack.origin == me { checkOwnLog(ack.head.sequence, from: peer, &effects) }
+  }
+
+  /// Others hold more of this node's log than its own disk: it has lost data, and must not sign those sequences again.
+  private func checkOwnLog(_ sequence: UInt64, from peer: OriginIndex, _ effects: inout [Effect]) {
+    let held = sequencer.logs[me.int].held.sequence
+    guard sequence > held else { return }
+    effects.append(
+      .halt(
+        "member \(peer) holds \(sequence) entries of this node's log, the disk here only \(held): data was lost. "
+          + "Restore this node's data directory, or take the node out of the cluster"))
+  }
+
+  // MARK: Batches
+
+  private mutating func receive(
+    _ sealed: SealedBatch, from peer: OriginIndex, _ now: LogicalTime, _ effects: inout [Effect]
+  ) {
+    let header: BatchHeader
+    do throws(CodecError) {
+      header = try BatchHeader(canonicalBytes: sealed.bytes)
+    } catch {
+      refuseBatch(peer, from: peer, error, &effects)
+      return
+    }
+    let origin = header.origin
+    guard origin.int < sequencer.logs.count, origin != me else { return }
+    gossip.learn(origin, exists: header.lastSequence)
+    let held = sequencer.logs[origin.int].held.sequence
+    if header.lastSequence <= held {
+      duplicateBatches += 1
+      return
+    }
+    if header.firstSequence > held + 1 {
+      _ = sequencer.logs[origin.int].keepOrphan(sealed, first: header.firstSequence, last: header.lastSequence)
+      return
+    }
+    guard header.firstSequence == held + 1 else {
+      effects.append(.notice(.fork(origin: origin, sequence: header.lastSequence, from: peer)))
+      return
+    }
+    guard extend(origin, with: sealed, from: peer, &effects) else { return }
+    while let orphan = sequencer.logs[origin.int].takeOrphan() {
+      guard extend(origin, with: orphan, from: peer, &effects) else { return }
+    }
+  }
+
+  /// Decodes a batch that continues an origin's log, and adds it until the end of the turn.
+  private mutating func extend(
+    _ origin: OriginIndex, with sealed: SealedBatch, from peer: OriginIndex, _ effects: inout [Effect]
+  ) -> Bool {
+    // Only values are read here: a copy of the log would make the append below copy its batches.
+    let held = sequencer.logs[origin.int].held
+    let heldStamp = sequencer.logs[origin.int].heldStamp
+    let batch: Batch
+    do throws(CodecError) {
+      batch = try Batch.decode(sealed, previous: held.hash, sha)
+      guard batch.firstStamp > heldStamp else { throw .invalid(field: "batch stamp (not after the log's last)") }
+      guard batch.firstStamp > sequencer.finalKey.stamp else {
+        throw .invalid(field: "batch stamp (below what its author promised)")
+      }
+    } catch {
+      if case .unknown = error, isSigned(sealed, origin: origin, previous: held.hash) {
+        effects.append(.halt("origin \(origin) writes what this version cannot read (\(error)): upgrade this node"))
+      }
+      refuseBatch(origin, from: peer, error, &effects)
+      return false
+    }
+    if let place = grown.firstIndex(where: { $0.origin == origin }) {
+      grown[place].batches.append(batch)
+      grown[place].wasRelayed = grown[place].wasRelayed || peer != origin
+    } else {
+      grown.append(
+        Growth(
+          origin: origin, headBefore: held, stampBefore: heldStamp, source: peer, wasRelayed: peer != origin,
+          batches: [batch]))
+    }
+    sequencer.logs[origin.int].append(batch)
+    return true
+  }
+
+  private func refuseBatch(_ origin: OriginIndex, from peer: OriginIndex, _ error: CodecError, _ effects: inout [Effect]) {
+    effects.append(.notice(.badBatch(origin: origin, from: peer, error)))
+    effects.append(.disconnect(peer, reason: "malformed batch: \(error)"))
+  }
+
+  /// Whether the author vouches for bytes that cannot be decoded here.
+  private func isSigned(_ sealed: SealedBatch, origin: OriginIndex, previous: Hash256) -> Bool {
+    guard let header = try? BatchHeader(canonicalBytes: sealed.bytes) else { return false }
+    let head = Head(
+      sequence: header.lastSequence, hash: HashChain.link(previous: previous, bytes: sealed.bytes, sha))
+    return isValid(sealed.signature, view: sealed.view, origin: origin, head: head)
+  }
+
+  private func isValid(_ signature: Signature, view: UInt64, origin: OriginIndex, head: Head) -> Bool {
+    guard let registered = configuration.register[origin] else { return false }
+    let message = HashChain.signedHead(
+      cluster: configuration.cluster, origin: registered.origin, view: view, head: head)
+    return signatures.isValid(signature, of: message, by: registered.publicKey)
+  }
+
+  /// End of a turn: the newest signature of an origin speaks for the whole chain before it. A batch that came straight
+  /// from its author may be checked later; a relayed one may not.
+  mutating func acceptGrowth(_ actions: inout [GossipAction], _ effects: inout [Effect]) {
+    let growths = grown
+    grown.removeAll(keepingCapacity: true)
+    for growth in growths {
+      let newest = growth.batches[growth.batches.count - 1]
+      if growth.wasRelayed || !gossip.authorReachesAll {
+        let head = Head(sequence: newest.lastSequence, hash: newest.hash)
+        guard isValid(newest.signature, view: newest.view, origin: growth.origin, head: head) else {
+          sequencer.logs[growth.origin.int].truncate(to: growth.headBefore, stamp: growth.stampBefore)
+          effects.append(.notice(.badSignature(origin: growth.origin, from: growth.source)))
+          effects.append(.disconnect(growth.source, reason: "batch with a bad signature"))
+          continue
+        }
+        sequencer.logs[growth.origin.int].verified = newest.lastSequence
+      }
+      for batch in growth.batches {
+        append(batch, &effects)
+        gossip.offer(batch, from: growth.source, &actions)
+      }
+    }
+  }
+
+  /// Checks the newest signature of logs that came straight from their authors.
+  mutating func verifyLazily(_ effects: inout [Effect]) {
+    for index in sequencer.logs.indices {
+      let log = sequencer.logs[index]
+      guard log.verified < log.held.sequence, let newest = log.batches.last else { continue }
+      let head = Head(sequence: newest.lastSequence, hash: newest.hash)
+      if isValid(newest.signature, view: newest.view, origin: log.origin, head: head) {
+        sequencer.logs[index].verified = newest.lastSequence
+      } else {
+        effects.append(.notice(.badSignature(origin: log.origin, from: log.origin)))
+        effects.append(.disconnect(log.origin, reason: "batch with a bad signature"))
+      }
+    }
+  }
+
+  /// Makes visible what is not quarantined, takes back what it overtakes.
+  mutating func reveal(_ now: LogicalTime, _ effects: inout [Effect]) {
+    var lowest: OrderKey?
+    for index in sequencer.logs.indices {
+      let before = sequencer.logs[index].visible
+      guard let newest = sequencer.logs[index].reveal(nowMilliseconds: now.wallMilliseconds) else {
+        noticeQuarantine(index, now, &effects)
+        continue
+      }
+      noticedQuarantine[index] = false
+      clock.merge(newest)
+      gossip.acknowledge(Ack(origin: sequencer.logs[index].origin, head: sequencer.logs[index].acked))
+      if before == sequencer.logs[index].applied, let key = sequencer.logs[index].nextKey {
+        lowest = min(lowest ?? key, key)
+      }
+    }
+    if let lowest { rollBack(below: lowest, now, &effects) }
+  }
+
+  private mutating func noticeQuarantine(_ index: Int, _ now: LogicalTime, _ effects: inout [Effect]) {
+    let log = sequencer.logs[index]
+    guard log.hasQuarantined, !noticedQuarantine[index] else { return }
+    noticedQuarantine[index] = true
+    effects.append(
+      .notice(
+        .quarantined(
+          origin: log.origin, through: log.held.sequence,
+          aheadMilliseconds: log.heldStamp.milliseconds &- min(now.wallMilliseconds, log.heldStamp.milliseconds))))
+  }
+}

@@ -1,0 +1,230 @@
+import EventLog
+import Gossip
+import OrderBook
+import Primitives
+
+/// Turns, commits and timers.
+extension Replica {
+  // MARK: Recovery
+
+  mutating func recover(_ batch: Batch, _ now: LogicalTime) {
+    precondition(!hasRecovered)
+    let index = batch.origin.int
+    // What was known final before the restart needs no undo journal: apply it as it comes. Batches arrive by first
+    // stamp, so everything below this one's is here.
+    let floor = min(Stamp(batch.firstStamp.value - 1), configuration.finalStamp)
+    applyRecovered(through: floor)
+    sequencer.logs[index].append(batch)
+    sequencer.logs[index].becameDurable(through: batch.lastSequence)
+    sequencer.logs[index].verified = batch.lastSequence
+    _ = sequencer.logs[index].reveal(nowMilliseconds: now.wallMilliseconds)
+    clock.merge(min(batch.lastStamp, batch.origin == me ? batch.lastStamp : configuration.finalStamp))
+  }
+
+  private mutating func applyRecovered(through stamp: Stamp) {
+    guard stamp > .zero else { return }
+    while sequencer.apply(through: stamp, atMost: Self.applicationsPerStepMax) > 0 {
+      _ = sequencer.finalize(through: stamp)
+    }
+  }
+
+  mutating func finishRecovery(_ now: LogicalTime) {
+    applyRecovered(through: configuration.finalStamp)
+    clock.merge(configuration.clockCeiling)
+    for index in sequencer.logs.indices {
+      let log = sequencer.logs[index]
+      gossip.acknowledge(Ack(origin: log.origin, head: log.acked))
+    }
+    open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1)
+    hasRecovered = true
+    isPastCeiling = now.wallMilliseconds > configuration.clockCeiling.milliseconds
+    // A node without a log has nothing that others could hold more of.
+    if sequencer.logs.allSatisfy({ $0.held.sequence == 0 }) { isPastReadiness = true }
+  }
+
+  // MARK: A turn
+
+  /// Ends a turn: seals the own batch, checks and appends what came in, offers it on, applies, reports, commits.
+  mutating func flush(_ now: LogicalTime, _ effects: inout [Effect]) {
+    guard hasRecovered else { return }
+    sealOpenBatch()
+    var actions: [GossipAction] = []
+    let sealed = ownSealed
+    ownSealed.removeAll(keepingCapacity: true)
+    for batch in sealed {
+      append(batch, &effects)
+      gossip.offer(batch, from: nil, &actions)
+    }
+    // Own batches wait for the commit; everything else may go now.
+    emit(actions, after: nextCommit, &effects)
+    actions.removeAll(keepingCapacity: true)
+    acceptGrowth(&actions, &effects)
+    reveal(now, &effects)
+    gossip.repair(
+      nowMicroseconds: now.monotonicMicroseconds, held: { [logs = sequencer.logs] in logs[$0.int].held.sequence },
+      &actions)
+    emit(actions, after: 0, &effects)
+    advance(now, &effects)
+    if isCommitDue { startCommit(&effects) }
+  }
+
+  mutating func append(_ batch: Batch, _ effects: inout [Effect]) {
+    effects.append(.append(batch))
+    pendingHeads.append((batch.origin, batch.lastSequence))
+    isCommitDue = true
+  }
+
+  private mutating func startCommit(_ effects: inout [Effect]) {
+    inFlight.append((nextCommit, pendingHeads, pendingCeiling))
+    pendingHeads.removeAll(keepingCapacity: true)
+    pendingCeiling = nil
+    isCommitDue = false
+    effects.append(.commit(nextCommit))
+    nextCommit += 1
+  }
+
+  mutating func committed(_ number: CommitNumber, _ now: LogicalTime, _ effects: inout [Effect]) {
+    var touched = false
+    while let first = inFlight.first, first.commit <= number {
+      for (origin, sequence) in first.heads {
+        sequencer.logs[origin.int].becameDurable(through: sequence)
+        gossip.acknowledge(Ack(origin: origin, head: sequencer.logs[origin.int].acked))
+        touched = true
+      }
+      if let ceiling = first.ceiling { durableCeiling = max(durableCeiling, ceiling) }
+      inFlight.removeFirst()
+    }
+    guard hasRecovered else { return }
+    heartbeat(force: touched, now, &effects)
+    advance(now, &effects)
+    if isCommitDue { startCommit(&effects) }
+  }
+
+  mutating func tick(_ now: LogicalTime, _ effects: inout [Effect]) {
+    guard hasRecovered else { return }
+    let micros = now.monotonicMicroseconds
+    if now.wallMilliseconds > configuration.clockCeiling.milliseconds { isPastCeiling = true }
+    if let started = startedMicroseconds, micros >= started + Self.readinessMicroseconds { isPastReadiness = true }
+    for address in dueAddresses(micros) { effects.append(.dial(address)) }
+    if micros >= nextVerifyMicroseconds {
+      nextVerifyMicroseconds = micros + Self.verifyMicroseconds
+      verifyLazily(&effects)
+    }
+    flush(now, &effects)
+    heartbeat(force: false, now, &effects)
+    if let peer = gossip.roundPeer(nowMicroseconds: micros) {
+      effects.append(.send(to: peer, .digest(digest(isAnswer: false)), after: 0))
+    }
+    if isCommitDue { startCommit(&effects) }
+  }
+
+  func emit(_ actions: [GossipAction], after commit: CommitNumber, _ effects: inout [Effect]) {
+    for action in actions {
+      switch action {
+      case .send(let peer, let message): effects.append(.send(to: peer, message, after: commit))
+      case .serve(let peer, let range): effects.append(.serve(to: peer, range))
+      case .dial(let address): effects.append(.dial(address))
+      }
+    }
+  }
+
+  // MARK: Frontiers
+
+  /// Tells the others what is on disk here, and promises not to write below this node's time while anything waits to
+  /// become final.
+  private mutating func heartbeat(force: Bool, _ now: LogicalTime, _ effects: inout [Effect]) {
+    let isIdle = sequencer.tentative == 0 && !force
+    // An idle node repeats its last promise: a link may have lost it.
+    if !isIdle, let beat = promise(now, &effects) { lastBeat = beat }
+    var actions: [GossipAction] = []
+    gossip.heartbeats(
+      beat: lastBeat, durable: sequencer.logs.map(\.acked), force: force, isIdle: isIdle,
+      nowMicroseconds: now.monotonicMicroseconds, &actions)
+    emit(actions, after: 0, &effects)
+  }
+
+  /// A beat covers the own log up to its last durable batch: with entries beyond that, nothing above their stamps may be
+  /// promised yet.
+  private mutating func promise(_ now: LogicalTime, _ effects: inout [Effect]) -> Beat? {
+    let log = sequencer.logs[me.int]
+    guard log.acked.sequence == log.held.sequence, open.isEmpty, ownSealed.isEmpty else { return nil }
+    let wanted = clock.advance(nowMilliseconds: now.wallMilliseconds)
+    let ahead = Stamp(milliseconds: wanted.milliseconds + Self.ceilingAheadMilliseconds)
+    // Renewed at half its reach, so that it seldom holds a promise back.
+    if (pendingCeiling ?? durableCeiling).milliseconds < wanted.milliseconds + Self.ceilingAheadMilliseconds / 2,
+      inFlight.allSatisfy({ ($0.ceiling?.milliseconds ?? 0) < wanted.milliseconds + Self.ceilingAheadMilliseconds / 2 })
+    {
+      var writer = ByteWriter()
+      writer.writeFixed(ahead.value)
+      effects.append(.persist(key: RecordKey.clockCeiling, value: writer.bytes))
+      pendingCeiling = ahead
+      isCommitDue = true
+    }
+    let promised = min(wanted, durableCeiling)
+    guard promised >= log.heldStamp else { return nil }
+    let beat = Beat(promise: promised, head: log.acked)
+    gossip.promise(beat)
+    return beat
+  }
+
+  /// Applies what may be applied, makes final what is, and reports.
+  mutating func advance(_ now: LogicalTime, _ effects: inout [Effect]) {
+    let micros = now.monotonicMicroseconds
+    _ = gossip.updateFrontier(held: { [logs = sequencer.logs] in logs[$0.int].visible })
+    apply(through: max(gossip.frontier.complete, gossip.frontier.final))
+    // What may still be overtaken waits a moment after a rollback, the longer the deeper it was: under load entries are
+    // applied about once.
+    if micros >= applyTentativeAfter { apply(through: Stamp(UInt64.max)) }
+    finalize()
+    let reports = desk.takeReports()
+    guard !reports.isEmpty else { return }
+    emit(reports, &effects)
+  }
+
+  private mutating func apply(through stamp: Stamp) {
+    let first = sequencer.tail.count
+    guard sequencer.apply(through: stamp, atMost: Self.applicationsPerStepMax) > 0, desk.count > 0 else { return }
+    for index in first..<sequencer.tail.count {
+      let range = sequencer.events(ofTail: index)
+      desk.applied(sequencer.tail[index].dot, events: range.lazy.map { [tape = sequencer.tape, base = sequencer.tapeBase] in
+        tape[Int($0 - base)]
+      })
+    }
+  }
+
+  private mutating func finalize() {
+    let before = sequencer.finalRun.items.count
+    guard sequencer.finalize(through: gossip.frontier.final) > 0, desk.count > 0 else { return }
+    for index in before..<sequencer.finalRun.items.count {
+      desk.finalized(sequencer.finalRun.items[index].dot, events: sequencer.finalRun.events(at: index))
+    }
+  }
+
+  private func emit(_ reports: [(SessionID, OrderReport)], _ effects: inout [Effect]) {
+    let commit = isCommitDue ? nextCommit : nextCommit - 1
+    var start = 0
+    while start < reports.count {
+      var end = start + 1
+      while end < reports.count, reports[end].0 == reports[start].0, end - start < Limits.requestsPerFrameMax { end += 1 }
+      effects.append(.report(reports[start].0, reports[start..<end].map(\.1), after: commit))
+      start = end
+    }
+  }
+
+  /// Makes room for entries that belong before applied ones.
+  mutating func rollBack(below key: OrderKey, _ now: LogicalTime, _ effects: inout [Effect]) {
+    let index = sequencer.tailIndex(above: key)
+    let depth = sequencer.tail.count - index
+    guard depth > 0 else { return }
+    if desk.count > 0 {
+      for place in stride(from: sequencer.tail.count - 1, through: index, by: -1) {
+        let events = sequencer.events(ofTail: place).map { sequencer.event(at: $0) }
+        desk.undone(sequencer.tail[place].dot, events: events)
+      }
+    }
+    sequencer.rollBack(toTailIndex: index)
+    let rest = min(UInt64(depth) * Self.rollbackRestMicroseconds, Self.rollbackRestMicrosecondsMax)
+    applyTentativeAfter = max(applyTentativeAfter, now.monotonicMicroseconds + rest)
+    if depth > 100_000 { effects.append(.notice(.deepRollback(depth: depth))) }
+  }
+}

@@ -1,0 +1,202 @@
+import EventLog
+import Gossip
+import Membership
+import OrderBook
+import Primitives
+
+/// One node's whole state: logs, book, gossip, clients' orders. Values in, effects out.
+///
+/// `step` is the only way in. It reads no clock, draws no randomness but from its seed, and touches neither disk nor
+/// network: it says what must happen, and which commit must be durable before.
+///
+/// A turn is any number of inputs followed by `.flush`; the shell then carries out the effects in order.
+public struct Replica: ~Copyable {
+  public static let tickMicroseconds: UInt64 = 10_000
+  /// A promise reaches at most this far ahead of the durable ceiling's last value.
+  static let ceilingAheadMilliseconds: UInt64 = 200
+  /// How long a node with a log waits for others to say how far they hold it, before it takes orders.
+  static let readinessMicroseconds: UInt64 = 1_000_000
+  /// Entries applied in one step, so that no step is long.
+  static let applicationsPerStepMax = 20_000
+  /// After a rollback, tentative application rests this long for each entry that was undone.
+  static let rollbackRestMicroseconds: UInt64 = 20
+  static let rollbackRestMicrosecondsMax: UInt64 = 100_000
+  static let bookHashMicrosecondsMin: UInt64 = 100_000
+  static let verifyMicroseconds: UInt64 = 100_000
+
+  let configuration: ReplicaConfiguration
+  let signatures: any Signatures
+  let sha = SHA256()
+
+  var sequencer: Sequencer
+  var gossip: Gossip
+  var desk = OrderDesk()
+  var clock = HybridClock()
+  var addresses = AddressBook()
+  var dialer = Dialer()
+  /// Addresses as they were dialled, with who answered: a seed may be written otherwise than a member writes its own.
+  var aliases: [(address: String, origin: OriginIndex)] = []
+  var generator: SeededGenerator
+
+  // The batch being filled, and what came in during this turn.
+  var open: BatchBuilder
+  var openCount = 0
+  /// Remote origins whose logs grew in this turn: state before it, and who sent it.
+  var grown: [Growth] = []
+  var ownSealed: [Batch] = []
+
+  // Commits
+  var nextCommit: CommitNumber = 1
+  var isCommitDue = false
+  /// Heads that each commit under way makes durable.
+  var inFlight: [(commit: CommitNumber, heads: [(OriginIndex, UInt64)], ceiling: Stamp?)] = []
+  var pendingHeads: [(OriginIndex, UInt64)] = []
+  var durableCeiling: Stamp
+  var pendingCeiling: Stamp?
+  /// The newest promise that was sent.
+  var lastBeat: Beat?
+
+  // Timers, in monotonic microseconds
+  var startedMicroseconds: UInt64?
+  var applyTentativeAfter: UInt64 = 0
+  var nextVerifyMicroseconds: UInt64 = 0
+  var lastBookHashMicroseconds: UInt64 = 0
+
+  var hasRecovered = false
+  /// Peers that have said how far they hold this node's log since it started.
+  var heardFrom: Set<OriginIndex> = []
+  /// Book hashes of recent applied vectors, newest last.
+  var recentBooks: [(applied: Hash256, book: Hash256)] = []
+  var appliedHashCache: (version: UInt64, hash: Hash256)?
+  var bookHashCache: (version: UInt64, hash: Hash256)?
+  var bookMismatches: UInt64 = 0
+  var duplicateBatches: UInt64 = 0
+  var noticedQuarantine: [Bool]
+
+  struct Growth {
+    var origin: OriginIndex
+    var headBefore: Head
+    var stampBefore: Stamp
+    var source: OriginIndex
+    var wasRelayed: Bool
+    var batches: [Batch]
+  }
+
+  public init(configuration: ReplicaConfiguration, signatures: any Signatures) {
+    precondition(configuration.register[configuration.me]?.publicKey == signatures.publicKey, "the key is not mine")
+    self.configuration = configuration
+    self.signatures = signatures
+    let sha = SHA256()
+    let logs = configuration.register.origins.enumerated().map { index, registered in
+      OriginLog(
+        origin: OriginIndex(UInt32(index)),
+        chainStart: HashChain.start(cluster: configuration.cluster, origin: registered.origin, sha))
+    }
+    sequencer = Sequencer(logs: logs)
+    generator = SeededGenerator(seed: configuration.seed)
+    gossip = Gossip(
+      me: configuration.me, view: configuration.view, origins: logs.count, configuration: configuration.gossip,
+      seed: generator.next())
+    open = BatchBuilder(origin: configuration.me, firstSequence: 1)
+    durableCeiling = configuration.clockCeiling
+    noticedQuarantine = Array(repeating: false, count: logs.count)
+    addresses.insert(
+      AddressRecord(
+        origin: configuration.me, bootMilliseconds: configuration.bootMilliseconds,
+        address: configuration.listenAddress, cluster: configuration.cluster, signatures: signatures))
+    for address in configuration.seeds { dialer.add(address, notBeforeMicroseconds: 0) }
+  }
+
+  var me: OriginIndex { configuration.me }
+
+  /// Takes one input; appends what must happen, in order.
+  /// - Parameter now: logical time; `monotonicMicroseconds` never decreases from one step to the next.
+  public mutating func step(_ input: Input, now: LogicalTime, _ effects: inout [Effect]) {
+    if startedMicroseconds == nil { startedMicroseconds = now.monotonicMicroseconds }
+    switch input {
+    case .recover(let batch): recover(batch, now)
+    case .recovered: finishRecovery(now)
+    case .submit(let submission): submit(submission, now, &effects)
+    case .sessionClosed(let session): desk.close(session)
+    case .message(let peer, let message): receive(message, from: peer, now, &effects)
+    case .linkUp(let peer, let address): linkUp(peer, address: address, now, &effects)
+    case .linkDown(let peer): linkDown(peer, now)
+    case .dialFailed(let address): dialer.failed(address, nowMicroseconds: now.monotonicMicroseconds, &generator)
+    case .linkWritable(let peer, let isWritable): gossip.linkWritable(peer, isWritable)
+    case .flush: flush(now, &effects)
+    case .committed(let number): committed(number, now, &effects)
+    case .tick: tick(now, &effects)
+    }
+  }
+
+  // MARK: Reading
+
+  public var status: ReplicaStatus {
+    let held = VersionVector(sequencer.logs.map(\.held.sequence))
+    return ReplicaStatus(
+      entries: held.entries, applied: sequencer.appliedVector.entries, tentative: sequencer.tentative,
+      missing: gossip.missing(held: { [vector = held] in vector[$0] }), finalFills: sequencer.finalFills,
+      finalOrders: sequencer.finalOrders, finalStamp: gossip.frontier.final, vector: held,
+      restingOrders: sequencer.engine.restingOrders, applications: sequencer.counters.applications,
+      rollbacks: sequencer.counters.rollbacks, rollbackDepthMax: sequencer.counters.rollbackDepthMax,
+      undone: sequencer.counters.undone, quarantined: sequencer.logs.contains { $0.hasQuarantined },
+      bookMismatches: bookMismatches, duplicateBatches: duplicateBatches, isReady: isReady)
+  }
+
+  /// The newest stamp this node has given or seen.
+  public var clockStamp: Stamp { clock.last }
+  public var connectedPeers: [OriginIndex] { gossip.connectedPeers }
+  public func address(of origin: OriginIndex) -> String? { addresses[origin]?.address }
+
+  /// Hash of the book as applied now, tentative entries included.
+  public mutating func bookHash() -> Hash256 {
+    if let cache = bookHashCache, cache.version == sequencer.version { return cache.hash }
+    let hash = sequencer.engine.bookHash()
+    bookHashCache = (sequencer.version, hash)
+    return hash
+  }
+
+  /// Hash of the vector of applied entries.
+  public mutating func appliedHash() -> Hash256 {
+    if let cache = appliedHashCache, cache.version == sequencer.version { return cache.hash }
+    let hash = sequencer.appliedVector.hash(sha)
+    appliedHashCache = (sequencer.version, hash)
+    return hash
+  }
+
+  /// Final entries since the last call, with what they did; the source of audit tables.
+  public mutating func takeFinalRun() -> AppliedRun {
+    var run = AppliedRun()
+    swap(&run, &sequencer.finalRun)
+    return run
+  }
+
+  public var finalRunCount: Int { sequencer.finalRun.items.count }
+
+  /// Reads the book as applied now.
+  public func withBook<Result>(_ body: (borrowing MatchingEngine) -> Result) -> Result { body(sequencer.engine) }
+
+  /// Changes of levels since the last call; tracked once asked for.
+  public mutating func takeChangedLevels() -> [LevelChange] {
+    sequencer.engine.tracksChangedLevels = true
+    return sequencer.engine.takeChangedLevels()
+  }
+
+  /// Entries in memory of one origin from `sequence` on, if memory reaches back that far.
+  public func recentBatches(_ range: LogRange, bytesMax: Int) -> [Batch]? {
+    guard range.origin.int < sequencer.logs.count else { return [] }
+    return sequencer.logs[range.origin.int].batches(from: range.from, through: range.through, bytesMax: bytesMax)
+  }
+
+  /// Whether orders are taken: the log is read, the clock has passed what was promised before the restart (else each
+  /// restart would push stamps further ahead), and others have said how far they hold this node's log.
+  var isReady: Bool {
+    guard hasRecovered, isPastCeiling else { return false }
+    let others = configuration.view.members.count - 1
+    return others == 0 || isPastReadiness || heardFrom.count * 2 >= others + 1
+  }
+
+  /// Set once the wait for others at the start is over.
+  var isPastReadiness = false
+  var isPastCeiling = false
+}

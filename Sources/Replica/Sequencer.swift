@@ -1,0 +1,178 @@
+import DequeModule
+import EventLog
+import OrderBook
+import Primitives
+
+/// Applies entries to the book in key order, and takes them back when an earlier one arrives.
+///
+/// The book is the replay of all visible entries in key order; nothing else decides anything. Entries between the final
+/// frontier and the applied tail can be undone; what happened to each is on the tape until it is final.
+struct Sequencer: ~Copyable {
+  /// One applied entry that is not final.
+  struct Record: Sendable {
+    var key: OrderKey
+    var sequence: UInt64
+    /// Engine journal before it.
+    var mark: UInt64
+    /// Tape position before it.
+    var tapeStart: UInt64
+    var dot: Dot { Dot(origin: key.origin, sequence: sequence) }
+  }
+
+  struct Counters: Equatable, Sendable {
+    /// Entries applied, again or not.
+    var applications: UInt64 = 0
+    var rollbacks: UInt64 = 0
+    var rollbackDepthMax: UInt64 = 0
+    var undone: UInt64 = 0
+  }
+
+  var engine = MatchingEngine()
+  var logs: [OriginLog]
+  private(set) var tail: Deque<Record> = []
+  private(set) var tape: ContiguousArray<OrderEvent> = []
+  /// Absolute position of `tape[0]`.
+  private(set) var tapeBase: UInt64 = 0
+  private(set) var finalKey = OrderKey.zero
+  private(set) var counters = Counters()
+  /// Final entries that nobody has taken yet.
+  var finalRun = AppliedRun()
+  private(set) var finalFills: UInt64 = 0
+  private(set) var finalOrders: UInt64 = 0
+  /// Changes with every application and rollback.
+  private(set) var version: UInt64 = 0
+
+  /// Scratch of `rollBack`: by origin, `UInt64.max` for "not touched".
+  private var pendingRewind: [UInt64]
+
+  init(logs: [OriginLog]) {
+    self.logs = logs
+    pendingRewind = Array(repeating: UInt64.max, count: logs.count)
+  }
+
+  var tapeEnd: UInt64 { tapeBase + UInt64(tape.count) }
+
+  func event(at position: UInt64) -> OrderEvent { tape[Int(position - tapeBase)] }
+
+  /// Events of the tail's record at `index`.
+  func events(ofTail index: Int) -> Range<UInt64> {
+    tail[index].tapeStart..<(index + 1 < tail.count ? tail[index + 1].tapeStart : tapeEnd)
+  }
+
+  var appliedVector: VersionVector { VersionVector(logs.map(\.applied)) }
+  var unapplied: UInt64 { logs.reduce(0) { $0 + $1.visible - $1.applied } }
+  var tentative: UInt64 { logs.reduce(0) { $0 + $1.held.sequence - $1.final } }
+
+  /// Applies visible entries with stamps up to `limit`, at most `count` of them.
+  /// - Precondition: nothing visible has a key below the applied tail; `rollBack` first.
+  /// - Returns: how many were applied.
+  mutating func apply(through limit: Stamp, atMost count: Int) -> Int {
+    var done = 0
+    while done < count {
+      // The origin with the smallest next key, and how far it may run before another one's turn.
+      var lowest = OrderKey(stamp: limit, origin: OriginIndex(UInt32.max))
+      var bound = lowest
+      var chosen = -1
+      for index in logs.indices {
+        guard let key = logs[index].nextKey else { continue }
+        if key < lowest {
+          bound = lowest
+          lowest = key
+          chosen = index
+        } else if key < bound {
+          bound = key
+        }
+      }
+      guard chosen >= 0 else { break }
+      while done < count, let key = logs[chosen].nextKey, key < bound {
+        applyNext(of: chosen, key)
+        done += 1
+      }
+    }
+    return done
+  }
+
+  private mutating func applyNext(of index: Int, _ key: OrderKey) {
+    let entry = logs[index].nextEntry
+    let sequence = logs[index].applied + 1
+    tail.append(Record(key: key, sequence: sequence, mark: engine.journalMark, tapeStart: tapeEnd))
+    let dot = Dot(origin: key.origin, sequence: sequence)
+    switch entry.payload {
+    case .command(let command): engine.apply(command, at: dot, stamp: entry.stamp, into: &tape)
+    case .fill, .checkpoint: engine.apply(nil, at: dot, stamp: entry.stamp, into: &tape)
+    }
+    logs[index].advanceApplied()
+    counters.applications += 1
+    version += 1
+  }
+
+  /// Index in the tail of the first record whose key is above `key`.
+  func tailIndex(above key: OrderKey) -> Int {
+    var low = 0
+    var high = tail.count
+    while low < high {
+      let middle = (low + high) / 2
+      if tail[middle].key > key { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+
+  /// Takes back every record from `index` on.
+  /// - Complexity: O(records taken back).
+  mutating func rollBack(toTailIndex index: Int) {
+    guard index < tail.count else { return }
+    let depth = tail.count - index
+    engine.rollback(to: tail[index].mark)
+    let tapeStart = tail[index].tapeStart
+    // The lowest undone sequence of an origin comes last when walking backwards.
+    for place in stride(from: tail.count - 1, through: index, by: -1) {
+      let record = tail[place]
+      pendingRewind[record.key.origin.int] = record.sequence - 1
+    }
+    for origin in logs.indices where pendingRewind[origin] != UInt64.max {
+      logs[origin].rewind(to: pendingRewind[origin])
+      pendingRewind[origin] = UInt64.max
+    }
+    tail.removeLast(depth)
+    tape.removeLast(Int(tapeEnd - tapeStart))
+    counters.rollbacks += 1
+    counters.undone += UInt64(depth)
+    counters.rollbackDepthMax = max(counters.rollbackDepthMax, UInt64(depth))
+    version += 1
+  }
+
+  /// Makes applied entries with stamps up to `stamp` final: they cannot be undone any more.
+  /// - Returns: how many became final.
+  mutating func finalize(through stamp: Stamp) -> Int {
+    var count = 0
+    while count < tail.count, tail[count].key.stamp <= stamp {
+      let record = tail[count]
+      let range = events(ofTail: count)
+      let events = tape[Int(range.lowerBound - tapeBase)..<Int(range.upperBound - tapeBase)]
+      let origin = record.key.origin.int
+      let entry = logs[origin].nextFinal
+      logs[origin].advanceFinal()
+      for event in events { if case .filled = event { finalFills += 1 } }
+      if case .command(.order) = entry.payload { finalOrders += 1 }
+      finalRun.append(dot: record.dot, entry: entry, events: events)
+      finalKey = record.key
+      count += 1
+    }
+    guard count > 0 else { return 0 }
+    let mark = count < tail.count ? tail[count].mark : engine.journalMark
+    let tapeStart = count < tail.count ? tail[count].tapeStart : tapeEnd
+    engine.settle(through: mark)
+    tail.removeFirst(count)
+    trimTape(to: tapeStart)
+    for index in logs.indices { logs[index].evict() }
+    return count
+  }
+
+  private mutating func trimTape(to position: UInt64) {
+    let dead = Int(position - tapeBase)
+    // Compact only when most of it is dead: amortised O(1) an event.
+    guard dead == tape.count || dead > max(4096, tape.count / 2) else { return }
+    tape.removeFirst(dead)
+    tapeBase = position
+  }
+}

@@ -1,0 +1,167 @@
+import GRDB
+import Primitives
+
+/// Tables, views and the marks that say whose file it is.
+enum StoreSchema {
+  /// Checks that the file is ours, or empty.
+  ///
+  /// Looks before it touches: neither page size nor journal mode of somebody else's database is changed.
+  static func check(_ database: Database, path: String, identity: StoreIdentity) throws {
+    if try isEmpty(database) {
+      // Only before the first table; auto-vacuum would cost a map of pointers.
+      try database.execute(sql: "PRAGMA page_size = \(Store.pageBytes); PRAGMA auto_vacuum = NONE")
+    } else {
+      let found = try readIdentity(database, path: path, supported: identity.formatVersion)
+      guard found.cluster == identity.cluster else {
+        throw StoreError.otherCluster(path: path, found: found.cluster, expected: identity.cluster)
+      }
+      guard found.node == identity.node else {
+        throw StoreError.otherNode(path: path, found: found.node, expected: identity.node)
+      }
+    }
+  }
+
+  /// Brings a file that passed `check` to the newest format.
+  static func migrate(_ queue: DatabaseQueue, identity: StoreIdentity) throws {
+    var migrator = DatabaseMigrator().disablingDeferredForeignKeyChecks()
+    migrator.registerMigration("format 1") { database in
+      for statement in [logSQL, auditSQL, viewsSQL] { try database.execute(sql: statement) }
+      // The marks in the same transaction as the tables: a crash leaves an empty file or a whole one.
+      try database.execute(
+        sql: "INSERT INTO identity (name, value) VALUES ('cluster', ?), ('node', ?)",
+        arguments: [identity.cluster.description, identity.node.description])
+      try database.execute(sql: "PRAGMA application_id = \(Store.applicationID); PRAGMA user_version = 1")
+    }
+    try migrator.migrate(queue)
+  }
+
+  /// - Parameter supported: newest format that may be read.
+  static func readIdentity(
+    _ database: Database, path: String, supported: Int = Store.formatVersion
+  ) throws -> StoreIdentity {
+    let application = try Int32.fetchOne(database, sql: "PRAGMA application_id") ?? 0
+    guard application == Store.applicationID else {
+      throw StoreError.otherProgram(path: path, applicationID: application)
+    }
+    let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+    guard version <= supported else {
+      throw StoreError.newerFormat(path: path, found: version, supported: supported)
+    }
+    func value(_ name: String) throws -> Hash256 {
+      let text = try String.fetchOne(database, sql: "SELECT value FROM identity WHERE name = ?", arguments: [name])
+      guard let hash = Hash256(hex: text ?? "") else {
+        throw StoreError.corrupt(path: path, message: "no \(name) in table identity")
+      }
+      return hash
+    }
+    return StoreIdentity(cluster: try value("cluster"), node: NodeID(try value("node")), formatVersion: version)
+  }
+
+  private static func isEmpty(_ database: Database) throws -> Bool {
+    try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") == 0
+      && Int.fetchOne(database, sql: "PRAGMA application_id") == 0
+  }
+
+  /// The log, in the order of its commits.
+  ///
+  /// A rowid table: without one, batches of 20 kB would move around in the key's tree. The index holds all that is
+  /// needed to merge the origins in key order; an index on stamps alone would cost another page at each commit.
+  private static let logSQL = """
+    CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE log (
+      origin INTEGER NOT NULL,          -- place in the cluster's register of origins
+      first_sequence INTEGER NOT NULL,
+      last_sequence INTEGER NOT NULL,
+      first_stamp INTEGER NOT NULL,     -- milliseconds << 16 | counter
+      last_stamp INTEGER NOT NULL,
+      view INTEGER NOT NULL,            -- in which the author signed
+      hash BLOB NOT NULL,               -- SHA-256 chain up to and including this batch
+      signature BLOB NOT NULL,          -- Ed25519, over the head that this batch makes
+      bytes BLOB NOT NULL               -- canonical bytes, format 1
+    );
+    CREATE UNIQUE INDEX log_by_origin ON log (origin, first_sequence, first_stamp);
+    CREATE TABLE records (
+      key TEXT PRIMARY KEY,
+      value BLOB NOT NULL,
+      hash BLOB NOT NULL                -- SHA-256 of key, a zero byte, and value
+    ) WITHOUT ROWID;
+    """
+
+  /// What final entries did. A dot is one integer, origin × 10^14 + sequence: it reads as both, and is the rowid.
+  private static let auditSQL = """
+    CREATE TABLE audit_state (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      stamp INTEGER NOT NULL,           -- (stamp, origin): newest entry whose consequences are in these tables
+      origin INTEGER NOT NULL,
+      entries INTEGER NOT NULL,
+      orders INTEGER NOT NULL,
+      fills INTEGER NOT NULL
+    );
+    INSERT INTO audit_state VALUES (1, 0, 0, 0, 0, 0);
+    CREATE TABLE instruments (
+      dot INTEGER PRIMARY KEY,
+      origin INTEGER GENERATED ALWAYS AS (dot / \(AuditDot.originFactor)) VIRTUAL,
+      sequence INTEGER GENERATED ALWAYS AS (dot % \(AuditDot.originFactor)) VIRTUAL,
+      symbol TEXT NOT NULL UNIQUE,
+      tick_mantissa INTEGER NOT NULL,   -- one tick is tick_mantissa / 10^tick_scale
+      tick_scale INTEGER NOT NULL,
+      lot_mantissa INTEGER NOT NULL,
+      lot_scale INTEGER NOT NULL,
+      stamp INTEGER NOT NULL
+    );
+    CREATE TABLE orders (
+      dot INTEGER PRIMARY KEY,
+      origin INTEGER GENERATED ALWAYS AS (dot / \(AuditDot.originFactor)) VIRTUAL,
+      sequence INTEGER GENERATED ALWAYS AS (dot % \(AuditDot.originFactor)) VIRTUAL,
+      stamp INTEGER NOT NULL,
+      account INTEGER NOT NULL,
+      client_order_id,                  -- integer, text or nothing
+      instrument INTEGER NOT NULL,      -- dot
+      side INTEGER NOT NULL,
+      type INTEGER NOT NULL,
+      time_in_force INTEGER NOT NULL,
+      self_trade INTEGER NOT NULL,
+      post_only INTEGER NOT NULL,
+      price INTEGER NOT NULL,           -- ticks, as amended last
+      stop_price INTEGER NOT NULL,
+      quantity INTEGER NOT NULL,        -- lots, as amended last = open + filled + unfilled
+      display INTEGER NOT NULL,
+      expiry INTEGER NOT NULL,
+      open INTEGER NOT NULL,
+      filled INTEGER NOT NULL,
+      unfilled INTEGER NOT NULL,        -- lots that were open when the order ended
+      reduced INTEGER NOT NULL,         -- lots that amends took away; negative if they added
+      status INTEGER NOT NULL,
+      reason INTEGER NOT NULL,          -- of status cancelled or rejected
+      refers_to INTEGER NOT NULL,       -- dot of the first order of this client order id, if repeated or duplicate
+      changed_by INTEGER NOT NULL,      -- dot of the entry whose application changed this row last
+      changed_stamp INTEGER NOT NULL
+    );
+    CREATE INDEX orders_by_client ON orders (account, client_order_id) WHERE client_order_id IS NOT NULL;
+    CREATE INDEX orders_open ON orders (account) WHERE status IN (0, 1, 2);
+    CREATE TABLE fills (
+      number INTEGER PRIMARY KEY,       -- from 1, in the order of execution
+      maker INTEGER NOT NULL,
+      taker INTEGER NOT NULL,
+      taker_side INTEGER NOT NULL,
+      price INTEGER NOT NULL,
+      quantity INTEGER NOT NULL,
+      stamp INTEGER NOT NULL,           -- of the entry that was being applied
+      instrument INTEGER NOT NULL
+    );
+    CREATE INDEX fills_by_maker ON fills (maker);
+    CREATE INDEX fills_by_taker ON fills (taker);
+    CREATE INDEX fills_by_instrument ON fills (instrument);
+    CREATE TABLE rejections (
+      dot INTEGER PRIMARY KEY,
+      origin INTEGER GENERATED ALWAYS AS (dot / \(AuditDot.originFactor)) VIRTUAL,
+      sequence INTEGER GENERATED ALWAYS AS (dot % \(AuditDot.originFactor)) VIRTUAL,
+      stamp INTEGER NOT NULL,
+      kind INTEGER NOT NULL,            -- 1 instrument, 3 cancel, 4 amend, 5 cancel-all
+      account INTEGER NOT NULL,
+      reason INTEGER NOT NULL,
+      target INTEGER NOT NULL,          -- dot of the order concerned, if it is known
+      target_client_order_id
+    );
+    """
+}

@@ -1,0 +1,136 @@
+import Foundation
+import Membership
+import Node
+import Primitives
+
+/// A cluster of local processes: its directory, and how to start and end its nodes.
+///
+/// ```
+/// genesis.json             member list
+/// settings.json            what the nodes are started with
+/// n1/key, node.sqlite …    one directory a node
+/// ```
+struct ClusterDirectory {
+  struct Settings: Codable, Hashable {
+    var nodes: Int
+    var fanout: Int
+    var seed: UInt64
+    var logLevel: String
+  }
+
+  var path: String
+
+  var genesisPath: String { path + "/genesis.json" }
+  private var settingsPath: String { path + "/settings.json" }
+
+  func node(_ name: String) -> NodeDirectory { NodeDirectory(path: path + "/" + name) }
+
+  static func names(_ count: Int) -> [String] { (1...count).map { "n\($0)" } }
+
+  /// Makes keys, member list and settings.
+  func create(_ settings: Settings) throws {
+    var members: [Genesis.Member] = []
+    for name in Self.names(settings.nodes) {
+      try FileManager.default.createDirectory(atPath: node(name).path, withIntermediateDirectories: true)
+      members.append(Genesis.Member(publicKey: try KeyFile.loadOrCreate(node(name).keyPath).publicKey, name: name))
+    }
+    try GenesisFile.write(try Genesis(members: members), to: genesisPath)
+    try JSONEncoder().encode(settings).write(to: URL(fileURLWithPath: settingsPath), options: .atomic)
+  }
+
+  func settings() throws -> Settings {
+    guard let data = FileManager.default.contents(atPath: settingsPath),
+      let settings = try? JSONDecoder().decode(Settings.self, from: data)
+    else {
+      throw CommandError("there is no cluster in \(path)", advice: "Start one with `rialto cluster up`, or name its --dir.")
+    }
+    return settings
+  }
+
+  func knows(_ name: String) throws {
+    let names = Self.names(try settings().nodes)
+    guard names.contains(name) else {
+      throw CommandError("the cluster in \(path) has no node '\(name)'", advice: "It has \(names.joined(separator: ", ")).")
+    }
+  }
+
+  /// The nodes that run now.
+  func running() throws -> [RunningNode] { Self.names(try settings().nodes).compactMap { node($0).running } }
+
+  /// Starts one node and waits until it listens.
+  /// - Parameter attached: it ends with this process.
+  /// - Throws: `CommandError` with the end of its log, if it does not come up.
+  func start(_ name: String, attached: Bool) async throws -> NodeProcess {
+    let settings = try settings()
+    let files = node(name)
+    files.removeRunning()
+    // Any one address would do; those of the others that run are all given, since some may be about to stop.
+    let peers = try running().filter { $0.name != name }.map(\.address)
+    var arguments = [
+      "node", "--data", files.path, "--genesis", genesisPath, "--listen", "127.0.0.1:0", "--fanout",
+      "\(settings.fanout)", "--log-level", settings.logLevel,
+    ]
+    for peer in peers { arguments += ["--peer", peer] }
+    let process = try NodeProcess(arguments: arguments, logPath: files.logPath, attached: attached)
+    for _ in 0..<3_000 {
+      if let running = files.running, running.pid == process.pid { return process.listening(running) }
+      if !process.isRunning { break }
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    process.kill(SIGKILL)
+    throw CommandError("node \(name) does not start:\n\(files.logTail(lines: 5))", advice: "Its log: \(files.logPath)")
+  }
+}
+
+extension NodeDirectory {
+  func logTail(lines count: Int) -> String {
+    guard let data = FileManager.default.contents(atPath: logPath) else { return "" }
+    let lines = String(decoding: data.suffix(16_384), as: UTF8.self).split(separator: "\n")
+    return lines.suffix(count).map { "         " + $0 }.joined(separator: "\n")
+  }
+}
+
+/// A node in a process of its own.
+final class NodeProcess: @unchecked Sendable {
+  private let process = Process()
+  private let input = Pipe()
+  private(set) var address = ""
+  private(set) var pid: Int32 = 0
+
+  /// - Parameter attached: the child ends when this process does, however that ends.
+  init(arguments: [String], logPath: String, attached: Bool) throws {
+    if !FileManager.default.fileExists(atPath: logPath) { _ = FileManager.default.createFile(atPath: logPath, contents: nil) }
+    guard let log = FileHandle(forWritingAtPath: logPath), let executable = Bundle.main.executablePath else {
+      throw CommandError("\(logPath) cannot be written")
+    }
+    log.seekToEndOfFile()
+    if attached {
+      process.executableURL = URL(fileURLWithPath: executable)
+      process.arguments = arguments + ["--stop-with-stdin"]
+      process.standardInput = input
+    } else {
+      // Children have a process group of their own, so Ctrl-C here does not reach them.
+      process.executableURL = URL(fileURLWithPath: executable)
+      process.arguments = arguments
+      process.standardInput = FileHandle.nullDevice
+    }
+    process.standardOutput = log
+    process.standardError = log
+    try process.run()
+    pid = process.processIdentifier
+    try? log.close()
+  }
+
+  func listening(_ running: RunningNode) -> NodeProcess {
+    address = running.address
+    pid = running.pid
+    return self
+  }
+
+  var isRunning: Bool { process.isRunning }
+
+  func kill(_ signal: Int32) { Foundation.kill(pid, signal) }
+
+  /// Waits for its end.
+  func wait() { process.waitUntilExit() }
+}

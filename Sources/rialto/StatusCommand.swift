@@ -1,0 +1,140 @@
+import ArgumentParser
+import Client
+import Wire
+
+/// `rialto status`: what nodes say of themselves.
+struct StatusCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status", abstract: "Shows the state of nodes, and whether they agree.",
+    discussion: """
+      With --cluster, every node that the given ones know of is asked, too.
+
+      Examples:
+        rialto status --to 127.0.0.1:7001
+        rialto status --cluster --to 127.0.0.1:7001 --json
+
+      Exit codes: 0 all were reached, and those that hold the same entries hold
+      the same book; 1 not so; 2 could not (none was reached).
+      """)
+
+  @Flag(help: "Ask every node of the cluster.") var cluster = false
+  @Flag(help: "Print the result as one JSON object on one line.") var json = false
+  @OptionGroup var nodes: NodeOptions
+
+  func run() async throws {
+    try await explaining {
+      let survey = await survey()
+      guard !survey.found.isEmpty else {
+        throw survey.failures.first?.error ?? CommandError("no node was reached")
+      }
+      for (address, error) in survey.failures { Output.note("\(address): \(error)") }
+      if json {
+        var line = JSONLine()
+        line.add("nodes", survey.found.map { Self.json($0.status, $0.address) })
+        line.add("unreachable", survey.failures.map(\.address.description))
+        line.add("same_entries", survey.holdSameEntries)
+        line.add("agreement", survey.agrees)
+        Output.result(line.text)
+      } else {
+        Self.table(survey).lines.forEach(Output.result)
+        Output.result(survey.verdict)
+      }
+      if !survey.failures.isEmpty || !survey.agrees { throw ExitCode.notGood }
+    }
+  }
+
+  /// Asks the given nodes and, for a cluster, those that they name, until nobody new is named.
+  private func survey() async -> Survey {
+    var survey = Survey()
+    var waiting = nodes.to.addresses
+    var asked: Set<Address> = []
+    while !waiting.isEmpty {
+      let address = waiting.removeFirst()
+      guard asked.insert(address).inserted else { continue }
+      do {
+        let client = try await nodes.connect(to: address)
+        let status = try await client.status()
+        await client.close()
+        // One node may be known by several addresses.
+        if survey.found.contains(where: { $0.status.nodeID == status.nodeID }) { continue }
+        survey.found.append((address, status))
+        if cluster { waiting += status.peers.compactMap { Address($0.address) } }
+      } catch {
+        survey.failures.append((address, error))
+      }
+    }
+    survey.found.sort { $0.status.origin < $1.status.origin }
+    return survey
+  }
+
+  private static func table(_ survey: Survey) -> TextTable {
+    var table = TextTable([
+      ("node", .left), ("address", .left), ("origin", .right), ("entries", .right), ("orders", .right),
+      ("fills", .right), ("tentative", .right), ("lag ms", .right), ("peers", .right), ("book", .left),
+    ])
+    for (address, status) in survey.found {
+      let connected = status.peers.count { $0.connected }
+      table.add([
+        status.name, address.description, "\(status.origin)", status.entries.grouped, status.orders.grouped,
+        status.fills.grouped, status.tentative.grouped, status.lagMilliseconds.grouped,
+        "\(connected)/\(status.peers.count)", String(status.bookHash.prefix(8)),
+      ])
+    }
+    return table
+  }
+
+  private static func json(_ status: NodeStatus, _ address: Address) -> JSONLine {
+    var line = JSONLine()
+    line.add("name", status.name)
+    line.add("address", address.description)
+    line.add("node_id", status.nodeID)
+    line.add("cluster_id", status.clusterID)
+    line.add("origin", status.origin)
+    line.add("view", status.view)
+    line.add("entries", status.entries)
+    line.add("orders", status.orders)
+    line.add("fills", status.fills)
+    line.add("applied", status.applied)
+    line.add("tentative", status.tentative)
+    line.add("lag_ms", status.lagMilliseconds)
+    line.add("trades_hash", status.tradesHash)
+    line.add("book_hash", status.bookHash)
+    line.add(
+      "peers",
+      status.peers.map { peer in
+        var line = JSONLine()
+        line.add("name", peer.name)
+        line.add("address", peer.address)
+        line.add("connected", peer.connected)
+        return line
+      })
+    line.add("uptime_seconds", status.uptimeSeconds)
+    line.add("version", status.version)
+    return line
+  }
+}
+
+/// The nodes that were asked, and what they said.
+private struct Survey {
+  var found: [(address: Address, status: NodeStatus)] = []
+  var failures: [(address: Address, error: any Error)] = []
+
+  var holdSameEntries: Bool { found.allSatisfy { $0.status.vector == found[0].status.vector } }
+
+  /// Nodes that hold and have applied the same entries have the same book.
+  var agrees: Bool {
+    found.indices.allSatisfy { left in
+      found.indices.allSatisfy { right in
+        let (one, other) = (found[left].status, found[right].status)
+        let areComparable = one.vector == other.vector && one.applied == other.applied
+        return !areComparable || (one.bookHash == other.bookHash && one.tradesHash == other.tradesHash)
+      }
+    }
+  }
+
+  var verdict: String {
+    if !agrees { return "DISAGREEMENT: nodes with the same entries have different books" }
+    if found.count == 1 { return "one node" }
+    return holdSameEntries ? "all agree" : "not all hold the same entries yet; ask again"
+  }
+}

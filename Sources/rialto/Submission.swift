@@ -1,0 +1,81 @@
+import ArgumentParser
+import Client
+import OrderBook
+import Primitives
+
+/// An order's fills as JSON.
+func fillLines(_ fills: [OrderFill], _ instrument: Instrument) -> [JSONLine] {
+  fills.map { fill in
+    var line = JSONLine()
+    line.add("price", instrument.tick.decimal(fill.priceTicks))
+    line.add("quantity", instrument.lot.decimal(fill.quantityLots))
+    line.add("counterparty", fill.counterparty.description)
+    line.add("maker", fill.isMaker)
+    return line
+  }
+}
+
+/// What a node answered to one command, and what it said of it right after.
+struct Submission {
+  var dot: Dot
+  var stamp: Stamp
+  /// The first word beyond pending; nil if none came in time.
+  var update: OrderUpdate?
+  var fills: [OrderFill] = []
+
+  private static let updateMillisecondsMax = 2_000
+
+  static func submit(_ command: Command, to client: RialtoClient) async throws -> Submission {
+    let outcomes = try await client.submit([command])
+    switch outcomes.first {
+    case .accepted(let acceptance)?:
+      var submission = Submission(dot: acceptance.dot, stamp: acceptance.stamp)
+      submission.update = await firstUpdate(of: acceptance.dot, at: client)
+      submission.fills = submission.update?.newFills ?? []
+      return submission
+    case .refused(let refusal)?:
+      Output.errorLine("the node refused: \(refusal)")
+      throw ExitCode.notGood
+    case .unknown(let error)?: throw error
+    case nil: throw CommandError("the node did not answer")
+    }
+  }
+
+  private static func firstUpdate(of dot: Dot, at client: RialtoClient) async -> OrderUpdate? {
+    await withTaskGroup(of: OrderUpdate?.self) { group in
+      group.addTask {
+        for await update in client.updates where update.entry == dot && update.state != .pending { return update }
+        return nil
+      }
+      group.addTask {
+        try? await Task.sleep(for: .milliseconds(updateMillisecondsMax))
+        return nil
+      }
+      let first = await group.next() ?? nil
+      group.cancelAll()
+      return first
+    }
+  }
+
+  var isGood: Bool { update?.state != .rejected }
+
+  var reasonWord: String? {
+    if let reason = update?.rejectReason { return "\(reason)" }
+    return update?.cancelReason.map { "\($0)" }
+  }
+
+  var stateWord: String {
+    let state = update.map { "\($0.state)" } ?? "\(UpdateState.pending)"
+    return reasonWord.map { "\(state) (\($0))" } ?? state
+  }
+
+  var json: JSONLine {
+    var line = JSONLine()
+    line.add("id", dot.description)
+    line.add("stamp", stamp.description)
+    line.add("state", update.map { "\($0.state)" } ?? "\(UpdateState.pending)")
+    line.add("reason", reasonWord)
+    line.add("final", update?.flags.contains(.final) ?? false)
+    return line
+  }
+}

@@ -1,0 +1,113 @@
+import Primitives
+import Testing
+
+@testable import OrderBook
+
+/// What the book hash commits to, and what it costs to keep.
+@Suite struct BookHashTests {
+  /// The format: a change of any of these values is a new format.
+  @Test func goldenValues() {
+    var engine = MatchingEngine()
+    #expect(engine.bookHash().description == "8f7a53e02e1d2f45bd6b55ed6ee29f75d7c1ea9ad5e8f8e16e58a0a5e0d5d0d5")
+    var flow = RandomFlow(seed: 4711)
+    var tape = ContiguousArray<OrderEvent>()
+    for entry in flow.entries(2000) { engine.apply(entry.command, at: entry.dot, stamp: entry.stamp, into: &tape) }
+    #expect(engine.restingOrders == 0)
+    #expect(engine.bookHash().description == "")
+  }
+
+  @Test func fingerprintIsPartOfTheFormat() {
+    let order = Order(
+      instrument: Dot(origin: OriginIndex(3), sequence: 17), account: AccountID(99), side: .sell, priceTicks: 12_345,
+      quantityLots: 678, clientOrderID: ClientOrderID(5), clientTimeMilliseconds: 1)
+    var later = order
+    later.clientTimeMilliseconds = 2
+    #expect(String(order.fingerprint, radix: 16) == "")
+    #expect(later.fingerprint == order.fingerprint)
+  }
+
+  private static func book(_ orders: [(Order?, Bool)]) -> Hash256 {
+    var engine = MatchingEngine()
+    var tape = ContiguousArray<OrderEvent>()
+    var log = TestLog()
+    _ = log.define("BTC-USD", in: &engine)
+    for (order, isCancelled) in orders {
+      let entry = log.next()
+      engine.apply(order.map { .order($0) }, at: entry.dot, stamp: entry.stamp, into: &tape)
+      let cancel = log.next()
+      let command = isCancelled ? Command.cancel(Cancel(account: order!.account, target: .dot(entry.dot))) : nil
+      engine.apply(command, at: cancel.dot, stamp: cancel.stamp, into: &tape)
+    }
+    #expect(engine.bookHash() == engine.recomputedBookHash())
+    return engine.bookHash()
+  }
+
+  private static func order(_ change: (inout Order) -> Void = { _ in }) -> Order {
+    var order = Order(
+      instrument: Dot(origin: OriginIndex(1), sequence: 1), account: AccountID(1), side: .buy, priceTicks: 100,
+      quantityLots: 5)
+    change(&order)
+    return order
+  }
+
+  @Test func sameContentSameHashWhateverTheHistory() {
+    let kept = Self.order()
+    let gone = Self.order { $0.priceTicks = 99 }
+    #expect(Self.book([(kept, false), (gone, true)]) == Self.book([(kept, false), (nil, false)]))
+    #expect(Self.book([(gone, true), (kept, false)]) == Self.book([(nil, false), (kept, false)]))
+    // Another place in the log is another order.
+    #expect(Self.book([(kept, false), (nil, false)]) != Self.book([(nil, false), (kept, false)]))
+  }
+
+  @Test(arguments: [
+    "price", "quantity", "account", "side", "id", "text id", "other content under one id",
+  ])
+  func commitsTo(field: String) {
+    let base = Self.order { if field.hasPrefix("other") { $0.clientOrderID = ClientOrderID(1) } }
+    let other = Self.order {
+      switch field {
+      case "price": $0.priceTicks = 101
+      case "quantity": $0.quantityLots = 6
+      case "account": $0.account = AccountID(2)
+      case "side": $0.side = .sell
+      case "id": $0.clientOrderID = ClientOrderID(1)
+      case "text id": $0.clientOrderID = ClientOrderID("x")!
+      default:
+        $0.clientOrderID = ClientOrderID(1)
+        $0.timeInForce = .immediateOrCancel
+      }
+      $0.clientTimeMilliseconds = 1_000_000
+    }
+    var first = base
+    first.clientTimeMilliseconds = 1_000_000
+    #expect(Self.book([(first, false)]) != Self.book([(other, false)]))
+  }
+
+  /// A queue that was filled, thinned and refilled has the blocks of its content.
+  @Test func deepQueuesCutAtTheSamePlaces() {
+    var engine = MatchingEngine()
+    var tape = ContiguousArray<OrderEvent>()
+    var oracle = Oracle()
+    var flow = RandomFlow(seed: 1)
+    flow.prices = 1
+    var generator = SeededGenerator(seed: 3)
+    let define = flow.next()
+    engine.apply(define.command, at: define.dot, stamp: define.stamp, into: &tape)
+    _ = oracle.apply(define.command, at: define.dot, stamp: define.stamp)
+    var resting: [Dot] = []
+    for step in 0..<1200 {
+      var entry = flow.next()
+      if !resting.isEmpty && generator.chance(step < 800 ? 1 : 6, of: 8) {
+        let target = resting.remove(at: generator.pick(0...resting.count - 1))
+        entry.command = .cancel(Cancel(account: AccountID(1), target: .dot(target)))
+      } else {
+        entry.command = .order(
+          Order(instrument: define.dot, account: AccountID(1), side: .buy, priceTicks: 50, quantityLots: 1))
+        resting.append(entry.dot)
+      }
+      engine.apply(entry.command, at: entry.dot, stamp: entry.stamp, into: &tape)
+      _ = oracle.apply(entry.command, at: entry.dot, stamp: entry.stamp)
+      if step % 20 == 0 { #expect(engine.bookHash() == oracle.bookHash) }
+    }
+  }
+}

@@ -1,0 +1,176 @@
+import Primitives
+
+@testable import OrderBook
+
+/// The book hash, written down a second time: straight from its definition, out of the oracle's arrays.
+extension Oracle {
+  var bookHash: Hash256 {
+    var root = Node(11)
+    root.writer.writeFixed(UInt32(instruments.count))
+    for (dot, instrument) in instruments { root.writer.write(bookNode(dot, instrument)) }
+    root.writer.write(idsNode)
+    root.writer.write(stonesNode)
+    return root.hash
+  }
+
+  private func bookNode(_ dot: Dot, _ instrument: Instrument) -> Hash256 {
+    var node = Node(5)
+    node.put(dot)
+    node.writer.write(instrument.symbol.utf8 + [UInt8](repeating: 0, count: 16 - instrument.symbol.utf8.count))
+    for increment in [instrument.tick, instrument.lot] {
+      node.writer.writeFixed(increment.mantissa)
+      node.writer.write(increment.scale)
+    }
+    node.writer.writeFixed(lastTrade[dot] ?? 0)
+    for side in Side.allCases {
+      let prices = Set(resting.filter { $0.instrument == dot && $0.side == side }.map(\.priceTicks)).sorted()
+      let levels = prices.map { (price: UInt64($0), hash: levelNode(dot, side, $0)) }
+      var sideNode = Node(4)
+      sideNode.writer.write(side.rawValue)
+      sideNode.writer.writeFixed(UInt64(levels.count))
+      sideNode.writer.write(Self.trieNode(levels, tier: 31) ?? .zero)
+      node.writer.write(sideNode.hash)
+    }
+    return node.hash
+  }
+
+  /// One tier at a time, every digit, nothing compressed: a node with one child is that child.
+  private static func trieNode(_ levels: [(price: UInt64, hash: Hash256)], tier: Int) -> Hash256? {
+    if tier < 0 || levels.isEmpty { return levels.first?.hash }
+    var bitmap: UInt8 = 0
+    var children: [Hash256] = []
+    for digit in UInt64(0)..<4 {
+      let below = levels.filter { $0.price >> UInt64(2 * tier) & 3 == digit }
+      guard let child = trieNode(below, tier: tier - 1) else { continue }
+      bitmap |= 1 << UInt8(digit)
+      children.append(child)
+    }
+    if children.count == 1 { return children[0] }
+    var node = Node(3)
+    node.writer.write([UInt8(tier), bitmap])
+    for child in children { node.writer.write(child) }
+    return node.hash
+  }
+
+  private func levelNode(_ instrument: Dot, _ side: Side, _ price: Int64) -> Hash256 {
+    let queue = resting.filter { $0.instrument == instrument && $0.side == side && $0.priceTicks == price }
+    let blocks = Self.blocks(queue, tag: 1, dot: \.dot) { order, node in
+      node.put(order.dot)
+      node.writer.writeFixed(order.account.value)
+      node.writer.writeFixed(order.openLots)
+      node.writer.writeFixed(order.filledLots)
+      let id = taken.last { $0.dot == order.dot }
+      node.writer.writeFixed(UInt16(side == .sell ? 1 : 0) | (id == nil ? 0 : 2048))
+      if let id {
+        node.put(id.content.clientOrderID)
+        node.writer.writeFixed(id.content.fingerprint)
+      }
+    }
+    var node = Node(2)
+    node.writer.writeFixed(price)
+    node.writer.writeFixed(UInt64(queue.count))
+    node.writer.writeFixed(queue.reduce(UInt128(0)) { $0 + UInt128($1.openLots) })
+    node.put(blocks)
+    return node.hash
+  }
+
+  private var idsNode: Hash256 {
+    let window = taken.suffix(idsMax).filter { $0.second + 600 >= second }
+    var node = Node(8)
+    node.writer.writeFixed(UInt64(window.count))
+    let seconds = Set(window.map(\.second)).sorted()
+    node.writer.writeFixed(UInt32(seconds.count))
+    for second in seconds {
+      let records = window.filter { $0.second == second }
+      var bucket = Node(7)
+      bucket.writer.writeFixed(second)
+      bucket.writer.writeFixed(UInt64(records.count))
+      bucket.put(
+        Self.blocks(records, tag: 6, dot: \.dot) { record, node in
+          node.put(record.dot)
+          node.writer.writeFixed(record.content.account.value)
+          node.writer.writeFixed(record.content.fingerprint)
+          node.put(record.content.clientOrderID)
+        })
+      node.writer.write(bucket.hash)
+    }
+    return node.hash
+  }
+
+  private var stonesNode: Hash256 {
+    var node = Node(10)
+    node.writer.writeFixed(UInt64(stones.count))
+    let blocks = stride(from: 0, to: stones.count, by: 64).map { start in
+      let run = stones[start..<min(start + 64, stones.count)]
+      var block = Node(9)
+      block.writer.writeFixed(UInt32(run.count))
+      for stone in run {
+        block.writer.writeFixed(stone.second)
+        block.writer.writeFixed(stone.account.value)
+        switch stone.target {
+        case .dot(let dot):
+          block.put(dot)
+          block.put(ClientOrderID.none)
+        case .client(let id):
+          block.put(Dot.none)
+          block.put(id)
+        }
+      }
+      return block.hash
+    }
+    node.put(blocks)
+    return node.hash
+  }
+
+  private static func blocks<T>(
+    _ items: [T], tag: UInt8, dot: KeyPath<T, Dot>, put: (T, inout Node) -> Void
+  ) -> [Hash256] {
+    var out: [Hash256] = []
+    var run: [T] = []
+    func close() {
+      var node = Node(tag)
+      node.writer.writeFixed(UInt32(run.count))
+      for item in run { put(item, &node) }
+      out.append(node.hash)
+      run = []
+    }
+    for item in items {
+      run.append(item)
+      let dot = item[keyPath: dot]
+      var mix = dot.sequence &+ UInt64(dot.origin.value) &* 0x9E37_79B9_7F4A_7C15
+      mix = (mix ^ mix >> 30) &* 0xBF58_476D_1CE4_E5B9
+      mix = (mix ^ mix >> 27) &* 0x94D0_49BB_1331_11EB
+      if (mix ^ mix >> 31) % 16 == 0 || run.count == 64 { close() }
+    }
+    if !run.isEmpty { close() }
+    return out
+  }
+}
+
+private struct Node {
+  var writer = ByteWriter()
+  init(_ tag: UInt8) { writer.write(tag) }
+
+  mutating func put(_ dot: Dot) {
+    writer.writeFixed(dot.sequence)
+    writer.writeFixed(dot.origin.value)
+  }
+
+  mutating func put(_ hashes: [Hash256]) {
+    writer.writeFixed(UInt32(hashes.count))
+    for hash in hashes { writer.write(hash) }
+  }
+
+  mutating func put(_ id: ClientOrderID) {
+    writer.write(id.kind.rawValue)
+    switch id.kind {
+    case .none: break
+    case .integer: writer.writeFixed(id.integer ?? 0)
+    case .text:
+      writer.write(UInt8(id.utf8.count))
+      writer.write(id.utf8)
+    }
+  }
+
+  var hash: Hash256 { SHA256().hash(writer.bytes) }
+}

@@ -1,0 +1,236 @@
+import EventLog
+import Gossip
+import Membership
+import OrderBook
+import Primitives
+
+@testable import Replica
+
+/// Whole replicas in virtual time, in one thread: a seeded network that delays, and disks that sync when told.
+///
+/// It carries out effects exactly as a node does: what waits for a commit leaves only when that commit is durable.
+final class VirtualCluster {
+  final class Node {
+    var replica: Replica
+    let index: Int
+    /// What is on this node's disk.
+    var disk: [Batch] = []
+    var records: [(key: String, value: [UInt8])] = []
+    /// Appended, not synced yet.
+    var unsynced: [Batch] = []
+    var committed: CommitNumber = 0
+    var deferred: [Effect] = []
+    var accepted: [(request: UInt64, dot: Dot, stamp: Stamp)] = []
+    var refused: [RefusalReason] = []
+    var reports: [OrderReport] = []
+    var notices: [Notice] = []
+    var halted: String?
+    var final = AppliedRun()
+    var clockSkewMilliseconds: Int64 = 0
+    var batchesReceived = 0
+
+    init(_ replica: consuming Replica, index: Int) {
+      self.replica = replica
+      self.index = index
+    }
+  }
+
+  struct Delivery {
+    var at: UInt64
+    var number: UInt64
+    var from: Int
+    var to: Int
+    var message: PeerMessage
+  }
+
+  let genesis: Genesis
+  let keys: [Ed25519]
+  var nodes: [Node] = []
+  var generator: SeededGenerator
+  var nowMicroseconds: UInt64 = 1_000
+  static let wallStartMilliseconds: UInt64 = 1_700_000_000_000
+  private var queue: [Delivery] = []
+  private var deliveries: UInt64 = 0
+  /// Last arrival on a link: TCP keeps the order.
+  private var lastArrival: [[UInt64]]
+  var latencyMicroseconds: ClosedRange<Int> = 50...2_000
+  /// Links that lose everything.
+  var cut: Set<Int> = []
+  var messagesSent = 0
+
+  init(nodes count: Int, fanout: Int = 3, seed: UInt64) throws {
+    generator = SeededGenerator(seed: seed)
+    var keys: [Ed25519] = []
+    for index in 0..<count {
+      var bytes = [UInt8](repeating: UInt8(index + 1), count: 32)
+      bytes[31] = 7
+      keys.append(Ed25519(seed: bytes)!)
+    }
+    genesis = try Genesis(
+      members: keys.enumerated().map { Genesis.Member(publicKey: $1.publicKey, name: "n\($0 + 1)") })
+    // In the register's order, so that index and origin agree.
+    self.keys = keys.sorted { $0.publicKey.nodeID < $1.publicKey.nodeID }
+    lastArrival = Array(repeating: Array(repeating: 0, count: count), count: count)
+    self.fanout = fanout
+    for index in 0..<count { nodes.append(Node(makeReplica(index), index: index)) }
+    for node in nodes { give(.recovered, to: node.index) }
+    for from in 0..<count { for to in 0..<count where from != to { give(.linkUp(origin(to), address: ""), to: from) } }
+  }
+
+  let fanout: Int
+
+  func origin(_ index: Int) -> OriginIndex { OriginIndex(UInt32(index)) }
+
+  func configuration(_ index: Int) -> ReplicaConfiguration {
+    var configuration = ReplicaConfiguration(
+      me: origin(index), genesis: genesis, listenAddress: "node\(index):1", seeds: [], bootMilliseconds: 1,
+      seed: generator.next())
+    configuration.gossip.fanout = fanout
+    return configuration
+  }
+
+  private func makeReplica(_ index: Int) -> Replica {
+    Replica(configuration: configuration(index), signatures: keys[index])
+  }
+
+  func now(_ node: Node) -> LogicalTime {
+    let wall = Int64(Self.wallStartMilliseconds + nowMicroseconds / 1000) + node.clockSkewMilliseconds
+    return LogicalTime(wallMilliseconds: UInt64(wall), monotonicMicroseconds: nowMicroseconds)
+  }
+
+  // MARK: Steps
+
+  /// One input, then the end of the turn.
+  func give(_ input: Input, to index: Int, flush: Bool = true) {
+    let node = nodes[index]
+    guard node.halted == nil else { return }
+    var effects: [Effect] = []
+    node.replica.step(input, now: now(node), &effects)
+    if flush { node.replica.step(.flush, now: now(node), &effects) }
+    carryOut(&effects, node)
+  }
+
+  private func carryOut(_ effects: inout [Effect], _ node: Node) {
+    var place = 0
+    while place < effects.count {
+      let effect = effects[place]
+      place += 1
+      switch effect {
+      case .append(let batch): node.unsynced.append(batch)
+      case .persist(let key, let value): node.records.append((key, value))
+      case .commit(let number):
+        node.disk += node.unsynced
+        node.unsynced.removeAll()
+        node.committed = number
+        let ready = node.deferred
+        node.deferred.removeAll()
+        for effect in ready { perform(effect, node) }
+        node.replica.step(.committed(number), now: now(node), &effects)
+      default: perform(effect, node)
+      }
+    }
+    collect(node)
+  }
+
+  private func collect(_ node: Node) {
+    let run = node.replica.takeFinalRun()
+    for index in run.items.indices {
+      node.final.append(dot: run.items[index].dot, entry: run.items[index].entry, events: run.events(at: index))
+    }
+  }
+
+  private func perform(_ effect: Effect, _ node: Node) {
+    switch effect {
+    case .send(let to, let message, let commit):
+      if commit > node.committed { node.deferred.append(effect) } else { send(message, node.index, to.int) }
+    case .accepted(_, let first, let dot, let stamps, let commit):
+      guard commit <= node.committed else { return node.deferred.append(effect) }
+      for (offset, stamp) in stamps.enumerated() {
+        node.accepted.append(
+          (first + UInt64(offset), Dot(origin: dot.origin, sequence: dot.sequence + UInt64(offset)), stamp))
+      }
+    case .report(_, let reports, let commit):
+      if commit > node.committed { node.deferred.append(effect) } else { node.reports += reports }
+    case .refused(_, _, _, let reason): node.refused.append(reason)
+    case .serve(let to, let range):
+      var through = range.from - 1
+      for batch in node.disk where batch.origin == range.origin && batch.firstSequence >= range.from {
+        guard batch.firstSequence == through + 1, batch.firstSequence <= range.through else { continue }
+        send(.batch(batch.sealed), node.index, to.int)
+        through = batch.lastSequence
+      }
+      send(.served(origin: range.origin, through: through), node.index, to.int)
+    case .notice(let notice): node.notices.append(notice)
+    case .halt(let reason): node.halted = reason
+    case .dial, .disconnect: break
+    case .append, .persist, .commit: break
+    }
+  }
+
+  private func send(_ message: PeerMessage, _ from: Int, _ to: Int) {
+    messagesSent += 1
+    guard !cut.contains(from * 1_000 + to) else { return }
+    let delay = UInt64(generator.pick(latencyMicroseconds))
+    let at = max(nowMicroseconds + delay, lastArrival[from][to])
+    lastArrival[from][to] = at
+    deliveries += 1
+    queue.append(Delivery(at: at, number: deliveries, from: from, to: to, message: message))
+  }
+
+  /// Lets virtual time pass: deliveries in order, a tick of every node each 5 ms.
+  func run(milliseconds: UInt64) {
+    let end = nowMicroseconds + milliseconds * 1000
+    var nextTick = nowMicroseconds
+    while true {
+      let due = queue.indices.min { (queue[$0].at, queue[$0].number) < (queue[$1].at, queue[$1].number) }
+      let at = due.map { queue[$0].at } ?? UInt64.max
+      if min(at, nextTick) > end { break }
+      if nextTick <= at {
+        nowMicroseconds = nextTick
+        for node in nodes { give(.tick, to: node.index, flush: false) }
+        nextTick += 5_000
+      } else if let due {
+        let delivery = queue.remove(at: due)
+        nowMicroseconds = max(nowMicroseconds, delivery.at)
+        if case .batch = delivery.message { nodes[delivery.to].batchesReceived += 1 }
+        give(.message(from: origin(delivery.from), delivery.message), to: delivery.to)
+      }
+    }
+    nowMicroseconds = end
+  }
+
+  /// Kills a node: what was not synced is gone; then it starts again from its disk.
+  func crash(_ index: Int) {
+    let old = nodes[index]
+    var settings = configuration(index)
+    if let ceiling = old.records.last(where: { $0.key == RecordKey.clockCeiling }),
+      let value = try? ceiling.value.withReader({ (reader) throws(CodecError) in try reader.readFixed("c", as: UInt64.self) })
+    {
+      settings.clockCeiling = Stamp(value)
+    }
+    let node = Node(Replica(configuration: settings, signatures: keys[index]), index: index)
+    node.disk = old.disk
+    node.records = old.records
+    nodes[index] = node
+    queue.removeAll { $0.from == index || $0.to == index }
+    for other in nodes where other.index != index { give(.linkDown(origin(index)), to: other.index) }
+    for batch in node.disk.sorted(by: { $0.firstKey < $1.firstKey }) { give(.recover(batch), to: index, flush: false) }
+    give(.recovered, to: index)
+    for other in nodes where other.index != index {
+      give(.linkUp(origin(index), address: ""), to: other.index)
+      give(.linkUp(origin(other.index), address: ""), to: index)
+    }
+  }
+
+  /// Runs until every replica has applied the same entries and nothing is tentative; false after `milliseconds`.
+  func settle(milliseconds: UInt64 = 5_000) -> Bool {
+    for _ in 0..<(milliseconds / 20) {
+      run(milliseconds: 20)
+      let states = nodes.map { $0.replica.status }
+      if states.allSatisfy({ $0.vector == states[0].vector && $0.tentative == 0 && $0.applied == $0.entries }) {
+        return true
+      }
+    }
+    return false
+  }
+}
