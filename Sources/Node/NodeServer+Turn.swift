@@ -38,7 +38,7 @@ extension NodeServer {
     replica.step(.tick, now: Self.now(), &effects)
     turn()
     closeSilentConnections()
-    writeAudit(itemsMax: auditItemsNow)
+    writeAuditIfDue()
     publishMarket()
     for connection in touched { connection.flush() }
     touched.removeAll(keepingCapacity: true)

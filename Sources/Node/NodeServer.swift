@@ -59,6 +59,8 @@ public final class NodeServer: @unchecked Sendable {
   var auditQueue: [AppliedRun] = []
   var auditOffset = 0
   var auditAcceptedBefore: UInt64 = 0
+  var lastAudit = NIODeadline.now()
+  var lastBusy = NIODeadline.now()
   var market = MarketDesk()
   var figures = NodeFigures()
   var lastClientSweep = NIODeadline.now()

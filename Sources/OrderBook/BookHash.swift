@@ -70,7 +70,7 @@ extension MatchingEngine {
       books[book].hash = hasher.bookHash(books[book], bids: bids, asks: asks)
       books[book].isDirty = false
     }
-    let ids = hasher.cachedIDsHash(&self.ids, second: second)
+    let ids = hasher.keptIDsHash(&self.ids, second: second)
     if tombstones.isDirty {
       hasher.stonesHash = hasher.hash(tombstones)
       tombstones.isDirty = false

@@ -5,10 +5,11 @@ struct BookHasher: ~Copyable {
   let sha = SHA256()
   /// The node being put together; and the block below it.
   var input = HashInput()
-  private var block = HashInput()
+  var block = HashInput()
   var trie = PriceTrie()
   var stonesHash = Hash256.zero
-  var idCache = ClientIDHashCache()
+  /// What is kept of the client order ids' hashes, oldest second first.
+  var idBuckets: ContiguousArray<ClientIDBucket> = []
 
   /// - Complexity: O(orders of the level).
   mutating func levelHash(
@@ -133,81 +134,6 @@ struct BookHasher: ~Copyable {
     return input.hash(with: sha)
   }
 
-  // MARK: Client order ids
-
-  /// One block of records from `ordinal`, all of one second; `ordinal` moves past it.
-  mutating func idBlock(
-    _ ids: borrowing ClientIDIndex, from ordinal: inout UInt64, isClosed: inout Bool
-  ) -> Hash256 {
-    let second = ids[ids.record(at: ordinal)].second
-    block.put(HashTag.idBlock)
-    block.put(UInt32(0))
-    var count: UInt32 = 0
-    isClosed = false
-    while ordinal < ids.total {
-      let record = ids.record(at: ordinal)
-      if ids[record].second != second {
-        isClosed = true
-        break
-      }
-      block.put(ids[record].dot)
-      block.put(ids[record].account)
-      block.put(ids[record].fingerprint)
-      block.put(ids[record].id)
-      count += 1
-      ordinal += 1
-      if Int(count) == HashTag.blockMax || HashTag.endsBlock(ids[record].sequence, ids[record].origin) {
-        isClosed = true
-        break
-      }
-    }
-    block.set(count, at: 1)
-    return block.hash(with: sha)
-  }
-
-  /// A bucket: a second, how many records it has, and its blocks.
-  mutating func idBucket(_ second: UInt64, records: UInt64, _ blocks: ArraySlice<Hash256>) -> Hash256 {
-    input.put(HashTag.idBucket)
-    input.put(second)
-    input.put(records)
-    input.put(UInt32(blocks.count))
-    for hash in blocks { input.put(hash) }
-    return input.hash(with: sha)
-  }
-
-  mutating func idRoot(records: UInt64, _ buckets: ArraySlice<Hash256>) -> Hash256 {
-    input.put(HashTag.ids)
-    input.put(records)
-    input.put(UInt32(buckets.count))
-    for hash in buckets { input.put(hash) }
-    return input.hash(with: sha)
-  }
-
-  /// All from the records.
-  mutating func idsHash(_ ids: borrowing ClientIDIndex, second: UInt64) -> Hash256 {
-    let start = ids.windowStart(at: second)
-    var ordinal = start
-    var buckets: [Hash256] = []
-    while ordinal < ids.total {
-      let bucketStart = ordinal
-      let bucketSecond = ids[ids.record(at: ordinal)].second
-      var blocks: [Hash256] = []
-      var isClosed = false
-      while ordinal < ids.total, ids[ids.record(at: ordinal)].second == bucketSecond {
-        blocks.append(idBlock(ids, from: &ordinal, isClosed: &isClosed))
-      }
-      buckets.append(idBucket(bucketSecond, records: ordinal - bucketStart, blocks[...]))
-    }
-    return idRoot(records: ids.total - start, buckets[...])
-  }
-
-  /// The same from what is kept, as far as it still holds.
-  mutating func cachedIDsHash(_ ids: inout ClientIDIndex, second: UInt64) -> Hash256 {
-    idCache.cut(to: ids.unchangedBelow)
-    ids.unchangedBelow = ids.total
-    return idsHash(ids, second: second)
-  }
-
   /// The book is about to go.
   mutating func forget(_ book: inout Book) {
     trie.removeAll(root: book.bidRoot)
@@ -216,5 +142,3 @@ struct BookHasher: ~Copyable {
     book.askRoot = noSlot
   }
 }
-
-struct ClientIDHashCache { mutating func cut(to ordinal: UInt64) {} }

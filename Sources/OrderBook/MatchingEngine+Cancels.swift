@@ -16,7 +16,7 @@ extension MatchingEngine {
       if slot != noSlot { return orders[slot].account == account ? .resting(slot) : .refused(.notOwner, dot) }
       return dot.sequence <= index.applied(dot.origin) ? .refused(.notOpen, dot) : .unknown(dot)
     case .client(let id):
-      guard !id.isNone, let record = remembered(account, id) else { return .unknown(.none) }
+      guard !id.isNone, let record = remembered(account, id) else { return .unknown(noDot) }
       let dot = ids[record].dot
       let slot = index.slot(of: dot)
       return slot != noSlot ? .resting(slot) : .refused(.notOpen, dot)
@@ -33,7 +33,7 @@ extension MatchingEngine {
     case .refused(let reason, let order):
       tape.append(.rejected(entry: dot, reason: reason, order: order))
     case .unknown(let order):
-      if cancel.targetStamp == .zero, cancel.target != .client(.none) {
+      if cancel.targetStamp.value == 0, cancel.target != .client(.none) {
         layTombstone(cancel)
       } else {
         tape.append(.rejected(entry: dot, reason: .unknownOrder, order: order))

@@ -6,10 +6,10 @@ extension MatchingEngine {
     _ order: Order, _ dot: Dot, _ stamp: Stamp, isEntombed: Bool, _ tape: inout ContiguousArray<OrderEvent>
   ) {
     guard let book = books.find(order.instrument) else {
-      tape.append(.rejected(entry: dot, reason: .unknownInstrument, order: .none))
+      tape.append(.rejected(entry: dot, reason: .unknownInstrument, order: noDot))
       return
     }
-    if let reason = order.flaw {
+    if let reason = order.flaw(bounds) {
       tape.append(.rejected(entry: dot, reason: reason, order: .none))
       return
     }
@@ -52,7 +52,7 @@ extension MatchingEngine {
       tape.append(.rejected(entry: dot, reason: reason, order: ids[first].dot))
       return noSlot
     }
-    let window = Limits.clientOrderIDWindowMilliseconds
+    let window = bounds.windowMilliseconds
     if stamp.milliseconds > window, order.clientTimeMilliseconds < stamp.milliseconds - window {
       tape.append(.rejected(entry: dot, reason: .stale, order: .none))
       return noSlot
@@ -153,17 +153,17 @@ extension Order {
   }
 
   /// Why the order could never be taken, whatever the book holds; nil if it could.
-  @inline(__always) var flaw: RejectReason? {
-    if quantityLots < 1 || quantityLots > Limits.quantityLotsMax { return .invalidQuantity }
+  @inline(__always) func flaw(_ bounds: Bounds) -> RejectReason? {
+    if quantityLots < 1 || quantityLots > bounds.quantityLotsMax { return .invalidQuantity }
     switch type {
     case .limit:
-      if priceTicks < 1 || priceTicks > Limits.priceTicksMax { return .invalidPrice }
+      if priceTicks < 1 || priceTicks > bounds.priceTicksMax { return .invalidPrice }
     case .market:
       if priceTicks != 0 { return .invalidPrice }
     case .stop, .stopLimit:
       return .unsupported
     }
-    if postOnly || displayLots != 0 || stopPriceTicks != 0 || expiry != .zero || timeInForce == .goodTillDate
+    if postOnly || displayLots != 0 || stopPriceTicks != 0 || expiry.value != 0 || timeInForce == .goodTillDate
       || selfTradePrevention != .none
     {
       return rareFlaw

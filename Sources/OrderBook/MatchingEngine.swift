@@ -32,6 +32,7 @@ public struct MatchingEngine: ~Copyable {
   var settledRecords: UInt64 = 0
   /// Orders in the book.
   public internal(set) var restingOrders = 0
+  let bounds = Bounds()
   /// Levels of instruments whose definition was taken back, for `takeChangedLevels`.
   var vanishedLevels: ContiguousArray<LevelChange> = []
 
@@ -64,24 +65,26 @@ public struct MatchingEngine: ~Copyable {
       UndoRecord(.applied, slot: dot.origin.value, old: lastKey.stamp.value, payload: lastKey.origin.value))
     lastKey = key
     index.advance(dot.origin, to: dot.sequence)
-    guard let command else {
-      if tombstones.count != 0 { _ = liftTombstones(of: dot, account: 0) }
-      return
-    }
-    let second = stamp.second
-    if second != self.second { advanceClock(to: second) }
-    if case .order(let order) = command {
+    switch command {
+    case .some(.order(let order)):
+      keepTime(stamp)
       let isEntombed = tombstones.count != 0 && liftTombstones(of: dot, account: order.account.value)
       applyOrder(order, dot, stamp, isEntombed: isEntombed, &tape)
       return
+    case .some(.cancel(let cancel)):
+      keepTime(stamp)
+      if tombstones.count != 0 { _ = liftTombstones(of: dot, account: 0) }
+      applyCancel(cancel, dot, &tape)
+      return
+    default: break
     }
+    if command != nil { keepTime(stamp) }
     if tombstones.count != 0 { _ = liftTombstones(of: dot, account: 0) }
     switch command {
-    case .order: break
-    case .cancel(let cancel): applyCancel(cancel, dot, &tape)
-    case .amend(let amend): applyAmend(amend, dot, &tape)
-    case .cancelAll(let all): applyCancelAll(all, dot, &tape)
-    case .instrument(let instrument): applyInstrument(instrument, dot, &tape)
+    case nil, .some(.order), .some(.cancel): return
+    case .some(.amend(let amend)): applyAmend(amend, dot, &tape)
+    case .some(.cancelAll(let all)): applyCancelAll(all, dot, &tape)
+    case .some(.instrument(let instrument)): applyInstrument(instrument, dot, &tape)
     }
   }
 
@@ -108,6 +111,11 @@ public struct MatchingEngine: ~Copyable {
     tape.append(.instrumentDefined(entry: dot))
   }
 
+  @inline(__always) private mutating func keepTime(_ stamp: Stamp) {
+    let second = stamp.second
+    if second != self.second { advanceClock(to: second) }
+  }
+
   @inline(never) private mutating func advanceClock(to second: UInt64) {
     journal.push(UndoRecord(.clock, slot: 0, old: self.second))
     self.second = second
@@ -117,6 +125,13 @@ public struct MatchingEngine: ~Copyable {
       lift(tombstones.oldest)
     }
   }
+}
+
+/// The limits of values, as constants of this module: those of another one cost a call each time.
+struct Bounds {
+  let priceTicksMax = Limits.priceTicksMax
+  let quantityLotsMax = Limits.quantityLotsMax
+  let windowMilliseconds = Limits.clientOrderIDWindowMilliseconds
 }
 
 /// Result of one matching pass: what is left of the incoming order.

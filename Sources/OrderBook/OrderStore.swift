@@ -2,6 +2,8 @@ import Primitives
 
 /// The link and slot that name nothing.
 let noSlot: UInt32 = 0
+/// `Dot.none`, which costs a call from another module.
+@inline(__always) var noDot: Dot { Dot(origin: OriginIndex(0), sequence: 0) }
 
 /// A resting order: 64 bytes, one cache line.
 struct OrderSlot {

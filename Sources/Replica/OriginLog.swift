@@ -14,7 +14,7 @@ struct OriginLog: Sendable {
 
   /// Batches kept in memory after they are final, so that most requests need no disk.
   static let retainedBatchesMax = 512
-  static let retainedBytesMax = 8 * 1024 * 1024
+  static let retainedEntriesMax = 65_536
 
   let origin: OriginIndex
   private(set) var held: Head
@@ -31,7 +31,7 @@ struct OriginLog: Sendable {
   private(set) var final: UInt64 = 0
 
   private(set) var batches: Deque<Batch> = []
-  private var bytesInMemory = 0
+  private var entriesInMemory = 0
   private var applyCursor = Cursor()
   private var finalCursor = Cursor()
   /// Batches that wait for an earlier one, by first sequence; bounded.
@@ -49,7 +49,7 @@ struct OriginLog: Sendable {
   mutating func append(_ batch: Batch) {
     precondition(batch.firstSequence == held.sequence + 1 && batch.firstStamp > heldStamp)
     batches.append(batch)
-    bytesInMemory += batch.bytes.count
+    entriesInMemory += batch.entries.count
     held = Head(sequence: batch.lastSequence, hash: batch.hash)
     heldStamp = batch.lastStamp
   }
@@ -58,7 +58,7 @@ struct OriginLog: Sendable {
   mutating func truncate(to head: Head, stamp: Stamp) {
     precondition(head.sequence >= visible && head.sequence >= applied)
     while let last = batches.last, last.lastSequence > head.sequence {
-      bytesInMemory -= last.bytes.count
+      entriesInMemory -= last.entries.count
       batches.removeLast()
     }
     held = head
@@ -198,9 +198,9 @@ struct OriginLog: Sendable {
   /// Drops final, durable batches from memory beyond what is worth keeping.
   mutating func evict() {
     while let first = batches.first, first.lastSequence <= min(final, acked.sequence),
-      batches.count > Self.retainedBatchesMax || bytesInMemory > Self.retainedBytesMax
+      batches.count > Self.retainedBatchesMax || entriesInMemory > Self.retainedEntriesMax
     {
-      bytesInMemory -= first.bytes.count
+      entriesInMemory -= first.entries.count
       batches.removeFirst()
       applyCursor.batch -= 1
       finalCursor.batch -= 1

@@ -143,6 +143,9 @@ public struct Replica: ~Copyable {
       bookMismatches: bookMismatches, duplicateBatches: duplicateBatches, isReady: isReady)
   }
 
+  /// Whether entries wait to be applied or to become final.
+  public var isBusy: Bool { sequencer.tentative > 0 }
+
   /// The newest stamp this node has given or seen.
   public var clockStamp: Stamp { clock.last }
   public var connectedPeers: [OriginIndex] { gossip.connectedPeers }

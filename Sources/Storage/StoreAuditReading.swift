@@ -108,8 +108,8 @@ extension Store {
         database,
         """
         SELECT dot, stamp, account, client_order_id, instrument, side, type, time_in_force, self_trade, post_only,
-          price, stop_price, quantity, display, expiry, open, filled, unfilled, reduced, status, reason, refers_to, changed_by,
-          changed_stamp
+          price, stop_price, quantity, display, expiry, open, filled, unfilled, reduced, status, reason, refers_to,
+          changed_by, changed_stamp
         FROM orders \(rest)
         """)
       defer { row.reset() }

@@ -129,6 +129,7 @@ public final class Connection: ChannelInboundHandler {
         } else {
           let actions = frame.body.withUnsafeReadableBytes { handshake.receive(type: frame.type, body: $0) }
           perform(actions)
+          flush()
         }
       }
     } catch {
@@ -159,7 +160,6 @@ public final class Connection: ChannelInboundHandler {
   }
 
   public func channelReadComplete(context: ChannelHandlerContext) {
-    if established == nil { flush() }
     owner?.connectionReadComplete(self)
   }
 

@@ -149,7 +149,9 @@ struct OrderPlaceCommand: AsyncParsableCommand {
       var line = "\(told.dot)  \(told.stateWord)"
       if let update = told.update {
         if update.filledLots > 0 { line += "  filled \(lot.decimal(update.filledLots))" }
-        if update.openLots > 0 { line += "  open \(lot.decimal(update.openLots))" }
+        if update.state == .open || update.state == .partiallyFilled {
+          line += "  open \(lot.decimal(update.openLots))"
+        }
         for fill in told.fills {
           let price = instrument.tick.decimal(fill.priceTicks)
           line += "\n  \(lot.decimal(fill.quantityLots)) at \(price) with \(fill.counterparty)"
@@ -217,7 +219,7 @@ private func find(_ reference: OrderReference, at client: RialtoClient) async th
     return try await client.order(reference)
   } catch {
     guard case .requestRefused(let refusal) = error, refusal.code == .notFound else { throw error }
-    Output.errorLine("\(refusal.text); account \(client.account) placed no such order that this node knows")
+    Output.errorLine("\(refusal.text); see --account, or ask the node that took it")
     return nil
   }
 }

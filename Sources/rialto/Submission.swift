@@ -57,7 +57,10 @@ struct Submission {
     }
   }
 
-  var isGood: Bool { update?.state != .rejected }
+  /// The order that this one only repeats: same client order id, same content. It stands, as was asked.
+  var repeated: Dot? { update.flatMap { $0.rejectReason == .repeated && !$0.other.isNone ? $0.other : nil } }
+
+  var isGood: Bool { update?.state != .rejected || repeated != nil }
 
   var reasonWord: String? {
     if let reason = update?.rejectReason { return "\(reason)" }
@@ -65,6 +68,7 @@ struct Submission {
   }
 
   var stateWord: String {
+    if let repeated { return "repeats \(repeated), which stands" }
     let state = update.map { "\($0.state)" } ?? "\(UpdateState.pending)"
     return reasonWord.map { "\(state) (\($0))" } ?? state
   }
@@ -75,6 +79,7 @@ struct Submission {
     line.add("stamp", stamp.description)
     line.add("state", update.map { "\($0.state)" } ?? "\(UpdateState.pending)")
     line.add("reason", reasonWord)
+    line.add("repeats", repeated?.description)
     line.add("final", update?.flags.contains(.final) ?? false)
     return line
   }

@@ -22,7 +22,7 @@ import Testing
       var position = 0
       while position < entries.count {
         if generator.chance(1, of: 10) {
-          let index = generator.pick(0...points.count - 1)
+          let index = generator.pick(max(0, points.count - 12)...points.count - 1)
           engine.rollback(to: points[index].mark)
           position = points[index].position
           points.removeSubrange((index + 1)...)

@@ -144,9 +144,11 @@ import Testing
     #expect(before == Array(of(1, batches)[..<2]).sealed)
     #expect(try store.batches(of: origin, from: 61, bytesMax: 1 << 20) == Array(of(1, batches)[3...]).sealed)
     for from in [1, 41] as [UInt64] {
-      guard case .damagedBatch(let damage) = storeError({
-        _ = try store.batches(of: origin, from: from, bytesMax: 1 << 20)
-      }) else {
+      guard
+        case .damagedBatch(let damage) = storeError({
+          _ = try store.batches(of: origin, from: from, bytesMax: 1 << 20)
+        })
+      else {
         Issue.record("another error")
         return
       }

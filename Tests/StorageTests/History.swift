@@ -82,7 +82,8 @@ struct History {
     let type = OrderType(rawValue: UInt8(generator.below(4)))!
     return Order(
       instrument: Self.instrument, account: AccountID(generator.below(8)),
-      side: generator.chance(1, of: 2) ? .buy : .sell, type: type, timeInForce: TimeInForce(rawValue: UInt8(generator.below(4)))!,
+      side: generator.chance(1, of: 2) ? .buy : .sell, type: type,
+      timeInForce: TimeInForce(rawValue: UInt8(generator.below(4)))!,
       priceTicks: large ? Limits.priceTicksMax : 1 + Int64(generator.below(500)),
       quantityLots: large ? Limits.quantityLotsMax : 1 + Int64(generator.below(100)),
       selfTradePrevention: SelfTradePrevention(rawValue: UInt8(generator.below(5)))!,
