@@ -56,6 +56,8 @@ let package = Package(
     .testTarget(name: "ReplicaTests", dependencies: ["Replica"], swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: strict),
     .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),
+    .testTarget(
+      name: "CommandLineTests", dependencies: ["rialto", "Flow", "OrderBook", "Primitives"], swiftSettings: strict),
     .testTarget(name: "ClusterTests", dependencies: ["Node", "Client"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

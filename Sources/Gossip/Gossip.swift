@@ -77,7 +77,9 @@ public struct Gossip: Sendable {
   /// - Parameter source: who sent it; nil for an own batch.
   public mutating func offer(_ batch: Batch, from source: OriginIndex?, _ actions: inout [GossipAction]) {
     repairs.learn(batch.origin, exists: batch.lastSequence)
-    if let source { peers[source.int].sent[batch.origin] = max(peers[source.int].sent[batch.origin], batch.lastSequence) }
+    if let source {
+      peers[source.int].sent[batch.origin] = max(peers[source.int].sent[batch.origin], batch.lastSequence)
+    }
     let message = PeerMessage.batch(batch.sealed)
     if authorReachesAll {
       guard source == nil else { return }

@@ -32,16 +32,20 @@ final class ClientSession {
     guard !isDropped else { return }
     var writer = ByteWriter(reserving: 256)
     message.write(to: &writer)
-    connection.write(ByteBuffer(bytes: writer.bytes))
+    send(writer.bytes)
+  }
+
+  private func send(_ bytes: [UInt8]) {
+    connection.write(ByteBuffer(bytes: bytes))
     server.touched.append(connection)
+    if !connection.isWritable { server.dropIfSlow(self) }
   }
 
   func say(_ reports: [OrderReport]) {
     guard wantsReports, !isDropped else { return }
     var writer = ByteWriter(reserving: 64 * reports.count)
     writer.write(updates: reports.map(\.update))
-    connection.write(ByteBuffer(bytes: writer.bytes))
-    server.touched.append(connection)
+    send(writer.bytes)
   }
 
   func refuse(_ request: UInt64, count: Int = 1, _ code: RequestRefusalCode, _ text: String) {
@@ -51,8 +55,10 @@ final class ClientSession {
   /// Says why, then closes; nothing more is said.
   func drop(_ reason: String) {
     guard !isDropped else { return }
-    say(.goodbye(reason))
     isDropped = true
+    var writer = ByteWriter()
+    NodeMessage.goodbye(reason).write(to: &writer)
+    connection.write(ByteBuffer(bytes: writer.bytes))
     connection.close(reason: reason)
   }
 }

@@ -10,7 +10,7 @@ import Storage
 extension NodeServer {
   /// Items written at once: a large run costs half as much an item as a small one, a small one keeps orders waiting less.
   static let auditItemsPerRun = 4_000
-  static let auditItemsUrgent = 20_000
+  static let auditItemsUrgent = 10_000
   /// While orders come or wait to become final, the tables get a run this often.
   static let auditBusyMilliseconds: Int64 = 100
   /// A node that had nothing to do for this long writes them at full speed.
@@ -31,6 +31,9 @@ extension NodeServer {
     }
     writeAudit(itemsMax: backlog > Self.auditBacklogMax ? Self.auditItemsUrgent : Self.auditItemsPerRun)
     lastAudit = .now()
+    if lastAudit - now > .milliseconds(Self.longTurnMilliseconds) {
+      logger.info("long audit run", metadata: ["ms": "\((lastAudit - now).nanoseconds / 1_000_000)", "behind": "\(backlog)"])
+    }
   }
 
   /// Takes what has become final; tables and trade subscribers get it later.

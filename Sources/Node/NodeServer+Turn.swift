@@ -26,9 +26,21 @@ extension NodeServer {
   func turn() {
     isTurnScheduled = false
     guard !hasStopped else { return }
+    let started = NIODeadline.now()
     replica.step(.flush, now: Self.now(), &effects)
+    let stepped = NIODeadline.now()
     carryOut()
     collectFinal()
+    let ended = NIODeadline.now()
+    if ended - started > .milliseconds(Self.longTurnMilliseconds) {
+      logger.info(
+        "long turn",
+        metadata: [
+          "step_ms": "\((stepped - started).nanoseconds / 1_000_000)",
+          "effects_ms": "\((ended - stepped).nanoseconds / 1_000_000)",
+          "commit_ms": "\(figures.lastCommitMicroseconds / 1000)",
+        ])
+    }
     for connection in touched { connection.flush() }
     touched.removeAll(keepingCapacity: true)
   }
@@ -200,12 +212,14 @@ struct NodeFigures {
   var messagesSent: UInt64 = 0
   var bytesSent: UInt64 = 0
   var commits: UInt64 = 0
+  var lastCommitMicroseconds: UInt64 = 0
   private var recent: [UInt64] = []
   private var next = 0
   static let recentMax = 1_024
 
   mutating func committed(microseconds: UInt64) {
     commits += 1
+    lastCommitMicroseconds = microseconds
     if recent.count < Self.recentMax { recent.append(microseconds) } else { recent[next] = microseconds }
     next = (next + 1) % Self.recentMax
   }

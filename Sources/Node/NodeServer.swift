@@ -19,6 +19,8 @@ import Wire
 /// replica as they come, then one `.flush`, then at most a commit or two for all of it.
 public final class NodeServer: @unchecked Sendable {
   static let tickMilliseconds: Int64 = 5
+  /// A turn that takes longer is logged, at level info.
+  static let longTurnMilliseconds: Int64 = 50
   /// A link on which nothing came for this long is half-open; members say something every 200 ms.
   static let linkSilenceMilliseconds: Int64 = 2_000
   /// Clients ping when idle.

@@ -84,7 +84,6 @@ extension BookHasher {
     return idRoot(records: ids.total - start, buckets[...])
   }
 
-
   /// The same value from the blocks that are kept; only those at the window's two ends are put together anew.
   ///
   /// - Complexity: O(records since the last call + seconds in the window).

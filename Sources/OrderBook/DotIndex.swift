@@ -15,6 +15,9 @@ struct DotIndex: ~Copyable {
     var root: UInt32 = noSlot
     /// Levels of the tree; it covers sequences below `512^height`.
     var height: UInt32 = 1
+    /// The newest node above the leaves, and the sequences it covers divided by 512²: the way that most look-ups take.
+    var branch: UInt32 = noSlot
+    var branchNumber: UInt64 = .max
   }
 
   private var rows: Slab<Row>
@@ -38,18 +41,33 @@ struct DotIndex: ~Copyable {
 
   /// Slot of the resting order `dot`, or none.
   @inline(__always) func slot(of dot: Dot) -> UInt32 {
-    guard dot.origin.int < rows.capacity else { return noSlot }
-    let row = rows[dot.origin.int]
-    guard dot.sequence <= row.applied else { return noSlot }
-    var node = row.root
-    var shift = (row.height &- 1) &* Self.bits
-    while true {
-      if node == noSlot { return noSlot }
-      let child = cells[Int(node) &* Self.fanout &+ Self.digit(dot.sequence, shift)]
-      if shift == 0 { return child }
-      node = child
-      shift &-= Self.bits
+    let cell = cell(of: dot)
+    return cell < 0 ? noSlot : cells[cell]
+  }
+
+  /// The slot in a cell that `cell(of:)` gave.
+  @inline(__always) func slot(in cell: Int) -> UInt32 { cells[cell] }
+
+  /// Where the slot of `dot` is kept, if it has one; -1 if there is no place for it. Good until the next change.
+  @inline(__always) func cell(of dot: Dot) -> Int {
+    guard dot.origin.int < rows.capacity else { return -1 }
+    if dot.sequence &>> UInt64(2 * Self.bits) == rows[dot.origin.int].branchNumber {
+      let leaf = cells[Int(rows[dot.origin.int].branch) &* Self.fanout &+ Self.digit(dot.sequence, Self.bits)]
+      return leaf == noSlot ? -1 : Int(leaf) &* Self.fanout &+ Self.digit(dot.sequence, 0)
     }
+    return distantCell(of: dot)
+  }
+
+  @inline(never) private func distantCell(of dot: Dot) -> Int {
+    let row = rows[dot.origin.int]
+    var node = row.root
+    var shift = (row.height - 1) * Self.bits
+    guard dot.sequence <= row.applied, dot.sequence >> UInt64(shift) < UInt64(Self.fanout) else { return -1 }
+    while node != noSlot && shift > 0 {
+      node = cells[Int(node) * Self.fanout + Self.digit(dot.sequence, shift)]
+      shift -= Self.bits
+    }
+    return node == noSlot ? -1 : Int(node) * Self.fanout + Self.digit(dot.sequence, 0)
   }
 
   /// The origin's next entry is applied.
@@ -83,48 +101,32 @@ struct DotIndex: ~Copyable {
 
   /// - Precondition: `dot` is applied and has no slot.
   @inline(__always) mutating func set(_ dot: Dot, to slot: UInt32) {
-    let cell = leafCell(dot)
+    var cell = cell(of: dot)
+    if cell < 0 { cell = makeCell(dot) }
     precondition(cells[cell] == noSlot, "an order is indexed once")
     cells[cell] = slot
-    children[cell / Self.fanout] += 1
+    children[cell / Self.fanout] &+= 1
   }
 
-  /// - Precondition: `dot` has `slot`.
-  @inline(__always) mutating func clear(_ dot: Dot, from slot: UInt32) {
-    let row = rows[dot.origin.int]
-    var node = row.root
-    var shift = (row.height &- 1) &* Self.bits
-    while shift > 0 {
-      node = cells[Int(node) &* Self.fanout &+ Self.digit(dot.sequence, shift)]
-      shift &-= Self.bits
-    }
-    let cell = Int(node) &* Self.fanout &+ Self.digit(dot.sequence, 0)
+  /// - Precondition: `cell` is that of `dot`, which has `slot`.
+  @inline(__always) mutating func clear(_ cell: Int, _ dot: Dot, from slot: UInt32) {
     precondition(cells[cell] == slot, "the index names another order")
     cells[cell] = noSlot
-    children[node] -= 1
-    if children[node] == 0, row.applied &>> UInt64(Self.bits) != dot.sequence &>> UInt64(Self.bits) {
-      prune(dot)
-    }
+    let left = children[cell / Self.fanout] &- 1
+    children[cell / Self.fanout] = left
+    if left == 0 { leafEmptied(dot) }
+  }
+
+  @inline(never) private mutating func leafEmptied(_ dot: Dot) {
+    // The leaf that the origin's next entry will use stays.
+    if rows[dot.origin.int].applied >> UInt64(Self.bits) != dot.sequence >> UInt64(Self.bits) { prune(dot) }
   }
 
   @inline(__always) private static func digit(_ sequence: UInt64, _ shift: UInt32) -> Int {
     Int(truncatingIfNeeded: sequence &>> UInt64(shift)) & (fanout - 1)
   }
 
-  /// The cell of `dot`, its path made where it is missing.
-  @inline(__always) private mutating func leafCell(_ dot: Dot) -> Int {
-    let row = rows[dot.origin.int]
-    var node = row.root
-    var shift = (row.height &- 1) &* Self.bits
-    if node == noSlot || dot.sequence &>> UInt64(shift) >= UInt64(Self.fanout) { return makeCell(dot) }
-    while shift > 0 {
-      node = cells[Int(node) &* Self.fanout &+ Self.digit(dot.sequence, shift)]
-      if node == noSlot { return makeCell(dot) }
-      shift &-= Self.bits
-    }
-    return Int(node) &* Self.fanout &+ Self.digit(dot.sequence, 0)
-  }
-
+  /// The cell of `dot`, the path to it made where it is missing.
   @inline(never) private mutating func makeCell(_ dot: Dot) -> Int {
     let origin = dot.origin.int
     if rows[origin].root == noSlot { rows[origin].root = makeNode() }
@@ -144,6 +146,10 @@ struct DotIndex: ~Copyable {
         let made = makeNode()
         cells[cell] = made
         children[node] += 1
+      }
+      if shift == Self.bits {
+        rows[origin].branch = node
+        rows[origin].branchNumber = dot.sequence >> UInt64(2 * Self.bits)
       }
       node = cells[cell]
       shift -= Self.bits
@@ -188,6 +194,7 @@ struct DotIndex: ~Copyable {
         if node != noSlot {
           guard children[node] == 0 else { return }
           free.append(node)
+          if node == row.branch { rows[dot.origin.int].branchNumber = .max }
           cells[path[depth - 1]] = noSlot
           children[path[depth - 1] / Self.fanout] -= 1
         }

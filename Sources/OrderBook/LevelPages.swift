@@ -7,7 +7,25 @@ struct Level {
   var head: UInt32 = noSlot
   var tail: UInt32 = noSlot
   var count: UInt32 = 0
-  var spare: UInt32 = 0
+
+  /// An order of `lots` joins at the tail.
+  /// - Returns: the order that was the tail before, or none.
+  @inline(__always) mutating func append(_ slot: UInt32, _ lots: Int64) -> UInt32 {
+    let before = tail
+    tail = slot
+    if before == noSlot { head = slot }
+    total += UInt128(UInt64(lots))
+    count += 1
+    return before
+  }
+
+  /// The order leaves that had these neighbours.
+  @inline(__always) mutating func remove(_ lots: Int64, previous: UInt32, next: UInt32) {
+    if previous == noSlot { head = next }
+    if next == noSlot { tail = previous }
+    total -= UInt128(UInt64(lots))
+    count -= 1
+  }
 }
 
 /// Sixteen neighbouring prices of one instrument, and which of them are occupied or marked.
@@ -69,19 +87,21 @@ struct LevelPages: ~Copyable {
   @inline(__always) func book(of level: UInt32) -> UInt32 { headers[level / Self.width].book }
 
   @inline(__always) static func bit(_ level: UInt32, _ side: Side) -> UInt32 {
-    1 &<< (level % width &+ UInt32(side.rawValue) &* width)
+    1 &<< (level & 15 | UInt32(side.rawValue) &<< 4)
   }
 
   /// Marks a level as changed, for the hash and, if asked for, for `takeChangedLevels`.
   @inline(__always) mutating func mark(_ level: UInt32, _ side: Side) {
-    let page = level / Self.width
     let bit = Self.bit(level, side)
+    let before = headers[level / Self.width].dirty
+    if before & bit == 0 { markDirty(level / Self.width, bit) }
+    if tracksChanges { markChanged(level / Self.width, bit) }
+  }
+
+  @inline(never) private mutating func markDirty(_ page: UInt32, _ bit: UInt32) {
     let before = headers[page].dirty
-    if before & bit == 0 {
-      headers[page].dirty = before | bit
-      if before == 0 { dirty.append(page) }
-    }
-    if tracksChanges { markChanged(page, bit) }
+    headers[page].dirty = before | bit
+    if before == 0 { dirty.append(page) }
   }
 
   @inline(never) private mutating func markChanged(_ page: UInt32, _ bit: UInt32) {

@@ -23,7 +23,28 @@ extension MatchingEngine {
     }
   }
 
-  mutating func applyCancel(_ cancel: Cancel, _ dot: Dot, _ tape: inout ContiguousArray<OrderEvent>) {
+  @inline(never) mutating func applyCancel(
+    _ command: Command?, _ dot: Dot, _ tape: inout ContiguousArray<OrderEvent>
+  ) {
+    guard case .some(.cancel(let cancel)) = command else { return }
+    if case .dot(let target) = cancel.target {
+      let cell = index.cell(of: target)
+      let slot = cell < 0 ? noSlot : index.slot(in: cell)
+      if slot != noSlot, orders[slot].account == cancel.account.value {
+        let open = orders[slot].openLots
+        remove(slot, indexedAt: cell)
+        tape.append(.cancelled(order: target, reason: .requested, openLots: open))
+        return
+      }
+    }
+    applyOtherCancel(command, dot, &tape)
+  }
+
+  /// A cancel by client order id, or of an order that does not rest or is another's.
+  @inline(never) private mutating func applyOtherCancel(
+    _ command: Command?, _ dot: Dot, _ tape: inout ContiguousArray<OrderEvent>
+  ) {
+    guard case .some(.cancel(let cancel)) = command else { return }
     switch resolve(cancel.target, cancel.account.value) {
     case .resting(let slot):
       let order = orders[slot].dot
@@ -134,9 +155,12 @@ extension MatchingEngine {
   }
 
   /// The entry `dot` is being applied: no cancel waits for it any more.
-  /// - Returns: true if `account` had cancelled it.
-  @inline(never) mutating func liftTombstones(of dot: Dot, account: UInt64) -> Bool {
-    let isEntombed = tombstones.find(dot, account: account) != noSlot
+  /// - Returns: true if it is an order that its own account had cancelled.
+  @inline(never) mutating func liftTombstones(of dot: Dot, _ command: Command?) -> Bool {
+    var isEntombed = false
+    if case .some(.order(let order)) = command {
+      isEntombed = tombstones.find(dot, account: order.account.value) != noSlot
+    }
     while true {
       let stone = tombstones.find(dot, account: nil)
       if stone == noSlot { return isEntombed }
@@ -146,8 +170,8 @@ extension MatchingEngine {
 
   /// The order was accepted: a cancel by client order id that waited for it has found it.
   /// - Returns: true if there was one.
-  @inline(never) mutating func liftTombstone(of order: Order) -> Bool {
-    if order.clientOrderID.isNone { return false }
+  @inline(never) mutating func liftTombstone(of command: Command?) -> Bool {
+    guard case .some(.order(let order)) = command, !order.clientOrderID.isNone else { return false }
     let stone = tombstones.find(order.account.value, order.clientOrderID)
     if stone == noSlot { return false }
     lift(stone)

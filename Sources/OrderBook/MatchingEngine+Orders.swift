@@ -2,9 +2,12 @@ import Primitives
 
 extension MatchingEngine {
   /// Takes a new order: checks, trades, rests.
-  @inline(__always) mutating func applyOrder(
-    _ order: Order, _ dot: Dot, _ stamp: Stamp, isEntombed: Bool, _ tape: inout ContiguousArray<OrderEvent>
+  ///
+  /// The order is read field by field; what needs the whole of it is given the command.
+  @inline(never) mutating func applyOrder(
+    _ command: Command?, _ dot: Dot, _ stamp: Stamp, isEntombed: Bool, _ tape: inout ContiguousArray<OrderEvent>
   ) {
+    guard case .some(.order(let order)) = command else { return }
     guard let book = books.find(order.instrument) else {
       tape.append(.rejected(entry: dot, reason: .unknownInstrument, order: noDot))
       return
@@ -15,14 +18,14 @@ extension MatchingEngine {
     }
     var record = noSlot
     if !order.clientOrderID.isNone {
-      record = takeID(of: order, dot, stamp, &tape)
+      record = takeID(command, dot, stamp, &tape)
       if record == noSlot { return }
     }
     tape.append(.accepted(order: dot))
     var incoming = Incoming(
       dot: dot, account: order.account.value, openLots: order.quantityLots, filledLots: 0, book: book,
       limitTicks: order.limitTicks, clientRecord: record, flags: OrderSlot.flags(order), side: order.side)
-    if isEntombed || (tombstones.count != 0 && liftTombstone(of: order)) {
+    if isEntombed || (tombstones.count != 0 && liftTombstone(of: command)) {
       tape.append(.cancelled(order: dot, reason: .tombstone, openLots: order.quantityLots))
       return
     }
@@ -43,9 +46,10 @@ extension MatchingEngine {
   }
 
   /// Remembers the order's client order id; or rejects the order and returns none.
-  private mutating func takeID(
-    of order: Order, _ dot: Dot, _ stamp: Stamp, _ tape: inout ContiguousArray<OrderEvent>
+  @inline(never) private mutating func takeID(
+    _ command: Command?, _ dot: Dot, _ stamp: Stamp, _ tape: inout ContiguousArray<OrderEvent>
   ) -> UInt32 {
+    guard case .some(.order(let order)) = command else { return noSlot }
     let fingerprint = order.fingerprint
     if let first = remembered(order.account.value, order.clientOrderID) {
       let reason: RejectReason = ids[first].fingerprint == fingerprint ? .repeated : .duplicateID
@@ -129,7 +133,7 @@ extension MatchingEngine {
 
   /// Could the order trade whole? Only level totals are read.
   /// - Complexity: O(levels down to its limit).
-  func canFill(_ incoming: Incoming) -> Bool {
+  func canFill(_ incoming: borrowing Incoming) -> Bool {
     let makers = incoming.side.opposite
     let wanted = UInt128(incoming.openLots)
     var found: UInt128 = 0

@@ -69,7 +69,7 @@ extension MatchingEngine {
   private mutating func undoInsert(_ slot: UInt32) {
     let order = orders[slot]
     precondition(order.next == noSlot && order.accountPrevious == noSlot, "undo is out of order")
-    unlink(slot, order)
+    unlink(slot, order, indexedAt: index.cell(of: order.dot))
     ladder.pages.mark(order.level, order.side)
     release(slot)
   }

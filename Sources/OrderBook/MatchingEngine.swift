@@ -65,23 +65,13 @@ public struct MatchingEngine: ~Copyable {
       UndoRecord(.applied, slot: dot.origin.value, old: lastKey.stamp.value, payload: lastKey.origin.value))
     lastKey = key
     index.advance(dot.origin, to: dot.sequence)
-    switch command {
-    case .some(.order(let order)):
-      keepTime(stamp)
-      let isEntombed = tombstones.count != 0 && liftTombstones(of: dot, account: order.account.value)
-      applyOrder(order, dot, stamp, isEntombed: isEntombed, &tape)
-      return
-    case .some(.cancel(let cancel)):
-      keepTime(stamp)
-      if tombstones.count != 0 { _ = liftTombstones(of: dot, account: 0) }
-      applyCancel(cancel, dot, &tape)
-      return
-    default: break
-    }
     if command != nil { keepTime(stamp) }
-    if tombstones.count != 0 { _ = liftTombstones(of: dot, account: 0) }
+    let isEntombed = tombstones.count != 0 && liftTombstones(of: dot, command)
+    // The two that come most often take the command as it lies in memory: taking it apart here would copy it.
     switch command {
-    case nil, .some(.order), .some(.cancel): return
+    case nil: return
+    case .some(.order): applyOrder(command, dot, stamp, isEntombed: isEntombed, &tape)
+    case .some(.cancel): applyCancel(command, dot, &tape)
     case .some(.amend(let amend)): applyAmend(amend, dot, &tape)
     case .some(.cancelAll(let all)): applyCancelAll(all, dot, &tape)
     case .some(.instrument(let instrument)): applyInstrument(instrument, dot, &tape)
@@ -134,8 +124,8 @@ struct Bounds {
   let windowMilliseconds = Limits.clientOrderIDWindowMilliseconds
 }
 
-/// Result of one matching pass: what is left of the incoming order.
-struct Incoming {
+/// An order on its way through the book. Not copyable, so that it is passed as it lies in memory.
+struct Incoming: ~Copyable {
   var dot: Dot
   var account: UInt64
   var openLots: Int64

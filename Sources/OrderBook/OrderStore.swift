@@ -21,8 +21,6 @@ struct OrderSlot {
   var accountNext: UInt32 = noSlot
   /// Record of its client order id, or none.
   var clientRecord: UInt32 = noSlot
-  /// Its rare properties, or none.
-  var extra: UInt32 = noSlot
   /// Origin in the low 20 bits; then side, post-only, time-in-force (2 bits), type (2), self-trade prevention (3).
   var packed: UInt32 = 0
 

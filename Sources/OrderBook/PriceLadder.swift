@@ -15,7 +15,7 @@ struct PriceLadder: ~Copyable {
   static let noAsk = Int64.max
 
   struct Row {
-    /// First page of the window; 64 below the cell index of page `base` is bit word 0.
+    /// Number of the window's first page.
     var base: UInt64 = 0
     /// Index of its window, or -1.
     var window: Int = -1
@@ -205,7 +205,11 @@ struct PriceLadder: ~Copyable {
     let left = bits[bitWord(book, side) &+ word] & ~(1 &<< (offset & 63))
     bits[bitWord(book, side) &+ word] = left
     if left != 0 { return }
-    if side == .buy { rows[book].bidSummary &= ~(1 &<< UInt64(word)) } else { rows[book].askSummary &= ~(1 &<< UInt64(word)) }
+    if side == .buy {
+      rows[book].bidSummary &= ~(1 &<< UInt64(word))
+    } else {
+      rows[book].askSummary &= ~(1 &<< UInt64(word))
+    }
   }
 
   @inline(__always) private func bitWord(_ book: UInt32, _ side: Side) -> Int {

@@ -48,7 +48,8 @@ struct UndoRecord {
 
 /// The undo records that are not settled yet, by absolute position: a ring in raw memory that doubles when full.
 struct UndoJournal: ~Copyable {
-  private var ring: Slab<UndoRecord>
+  // Unchecked, unlike a slab: a masked position cannot lie outside.
+  private var ring: UnsafeMutablePointer<UndoRecord>
   private var mask: UInt64
   /// Position of the oldest record that is kept.
   private(set) var start: UInt64 = 0
@@ -57,22 +58,25 @@ struct UndoJournal: ~Copyable {
 
   init() {
     let capacity = 1 << 12
-    ring = Slab(capacity: capacity, blank: UndoRecord(.applied, slot: 0))
+    ring = .allocate(capacity: capacity)
+    ring.initialize(repeating: UndoRecord(.applied, slot: 0), count: capacity)
     mask = UInt64(capacity - 1)
   }
+
+  deinit { ring.deallocate() }
 
   /// - Complexity: O(1); O(kept records) when the ring doubles.
   @inline(__always) mutating func push(_ record: UndoRecord) {
     if end &- start > mask { widen() }
     ring[Int(truncatingIfNeeded: end & mask)] = record
-    end += 1
+    end &+= 1
   }
 
   /// Takes the newest record off.
   /// - Precondition: one is kept.
   @inline(__always) mutating func pop() -> UndoRecord {
     precondition(end > start, "nothing left to undo")
-    end -= 1
+    end &-= 1
     return ring[Int(truncatingIfNeeded: end & mask)]
   }
 
@@ -81,19 +85,17 @@ struct UndoJournal: ~Copyable {
   @inline(__always) mutating func settleOldest() -> UndoRecord {
     precondition(end > start, "nothing left to settle")
     let record = ring[Int(truncatingIfNeeded: start & mask)]
-    start += 1
+    start &+= 1
     return record
   }
 
   @inline(never) private mutating func widen() {
-    let capacity = ring.capacity * 2
-    var wider = Slab(capacity: capacity, blank: UndoRecord(.applied, slot: 0))
+    let capacity = (Int(mask) + 1) * 2
+    let wider = UnsafeMutablePointer<UndoRecord>.allocate(capacity: capacity)
+    wider.initialize(repeating: UndoRecord(.applied, slot: 0), count: capacity)
     let wideMask = UInt64(capacity - 1)
-    var position = start
-    while position < end {
-      wider[Int(truncatingIfNeeded: position & wideMask)] = ring[Int(truncatingIfNeeded: position & mask)]
-      position += 1
-    }
+    for position in start..<end { wider[Int(position & wideMask)] = ring[Int(position & mask)] }
+    ring.deallocate()
     ring = wider
     mask = wideMask
   }

@@ -133,7 +133,11 @@ public struct Symbol: Hashable, Sendable, CustomStringConvertible {
     else { return nil }
     var words: (UInt64, UInt64) = (0, 0)
     for (index, byte) in bytes.enumerated() {
-      if index < 8 { words.0 |= UInt64(byte) << UInt64(index * 8) } else { words.1 |= UInt64(byte) << UInt64(index * 8 - 64) }
+      if index < 8 {
+        words.0 |= UInt64(byte) << UInt64(index * 8)
+      } else {
+        words.1 |= UInt64(byte) << UInt64(index * 8 - 64)
+      }
     }
     low = words.0
     high = words.1

@@ -186,7 +186,9 @@ extension Replica {
     return true
   }
 
-  private func refuseBatch(_ origin: OriginIndex, from peer: OriginIndex, _ error: CodecError, _ effects: inout [Effect]) {
+  private func refuseBatch(
+    _ origin: OriginIndex, from peer: OriginIndex, _ error: CodecError, _ effects: inout [Effect]
+  ) {
     effects.append(.notice(.badBatch(origin: origin, from: peer, error)))
     effects.append(.disconnect(peer, reason: "malformed batch: \(error)"))
   }

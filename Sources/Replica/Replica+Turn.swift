@@ -186,9 +186,11 @@ extension Replica {
     guard sequencer.apply(through: stamp, atMost: Self.applicationsPerStepMax) > 0, desk.count > 0 else { return }
     for index in first..<sequencer.tail.count {
       let range = sequencer.events(ofTail: index)
-      desk.applied(sequencer.tail[index].dot, events: range.lazy.map { [tape = sequencer.tape, base = sequencer.tapeBase] in
-        tape[Int($0 - base)]
-      })
+      desk.applied(
+        sequencer.tail[index].dot,
+        events: range.lazy.map { [tape = sequencer.tape, base = sequencer.tapeBase] in
+          tape[Int($0 - base)]
+        })
     }
   }
 
@@ -205,7 +207,9 @@ extension Replica {
     var start = 0
     while start < reports.count {
       var end = start + 1
-      while end < reports.count, reports[end].0 == reports[start].0, end - start < Limits.requestsPerFrameMax { end += 1 }
+      while end < reports.count, reports[end].0 == reports[start].0, end - start < Limits.requestsPerFrameMax {
+        end += 1
+      }
       effects.append(.report(reports[start].0, reports[start..<end].map(\.1), after: commit))
       start = end
     }

@@ -48,6 +48,9 @@ public final class Connection: ChannelInboundHandler {
   public var remoteAddress: String { context?.channel.remoteAddress?.description ?? "unknown" }
   public var isOpen: Bool { context != nil && !isClosing }
 
+  /// False while more waits to be sent than the high-water mark allows.
+  public var isWritable: Bool { context?.channel.isWritable ?? true }
+
   /// Bytes handed over that the network has not taken yet.
   public var queuedBytes: Int {
     guard let channel = context?.channel else { return 0 }

@@ -131,7 +131,8 @@ extension ClusterCommand {
         let down = names.filter { name in !running.contains { $0.name == name } }
         if !down.isEmpty { Output.note("not running: \(down.joined(separator: ", "))") }
         if running.isEmpty {
-          throw CommandError("no node of \(place.dir) runs", advice: "Start them with `rialto cluster up --dir \(place.dir)`.")
+          throw CommandError(
+            "no node of \(place.dir) runs", advice: "Start them with `rialto cluster up --dir \(place.dir)`.")
         }
       }
       return running
@@ -186,7 +187,8 @@ extension ClusterCommand {
         for node in running { kill(node.pid, SIGTERM) }
         for node in running { try await ClusterCommand.waitForEnd(node.pid, seconds: 5) }
         if remove { try FileManager.default.removeItem(atPath: place.dir) }
-        Output.result("\(running.count) nodes ended\(remove ? ", \(place.dir) removed" : "; their files stay in \(place.dir)")")
+        Output.result(
+          "\(running.count) nodes ended\(remove ? ", \(place.dir) removed" : "; their files stay in \(place.dir)")")
       }
     }
   }

@@ -42,7 +42,8 @@ struct ClusterDirectory {
     guard let data = FileManager.default.contents(atPath: settingsPath),
       let settings = try? JSONDecoder().decode(Settings.self, from: data)
     else {
-      throw CommandError("there is no cluster in \(path)", advice: "Start one with `rialto cluster up`, or name its --dir.")
+      throw CommandError(
+        "there is no cluster in \(path)", advice: "Start one with `rialto cluster up`, or name its --dir.")
     }
     return settings
   }
@@ -50,7 +51,8 @@ struct ClusterDirectory {
   func knows(_ name: String) throws {
     let names = Self.names(try settings().nodes)
     guard names.contains(name) else {
-      throw CommandError("the cluster in \(path) has no node '\(name)'", advice: "It has \(names.joined(separator: ", ")).")
+      throw CommandError(
+        "the cluster in \(path) has no node '\(name)'", advice: "It has \(names.joined(separator: ", ")).")
     }
   }
 
@@ -99,7 +101,9 @@ final class NodeProcess: @unchecked Sendable {
 
   /// - Parameter attached: the child ends when this process does, however that ends.
   init(arguments: [String], logPath: String, attached: Bool) throws {
-    if !FileManager.default.fileExists(atPath: logPath) { _ = FileManager.default.createFile(atPath: logPath, contents: nil) }
+    if !FileManager.default.fileExists(atPath: logPath) {
+      _ = FileManager.default.createFile(atPath: logPath, contents: nil)
+    }
     guard let log = FileHandle(forWritingAtPath: logPath), let executable = Bundle.main.executablePath else {
       throw CommandError("\(logPath) cannot be written")
     }

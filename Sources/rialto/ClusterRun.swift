@@ -76,6 +76,8 @@ struct ClusterRun {
     let driver = FlowDriver(nodes: nodes, settings: settings)
     interruption.onInterrupt { driver.stop() }
     let table = ClusterTable(cluster: cluster)
+    // Connected now: the time until all agree must not include that of connecting.
+    let watchers = try await cluster.connectAll(account: Self.account)
     let watcher = Task { await table.watch(driver) }
     let chaos = options.chaos == nil ? nil : Task { try await disturb(cluster) }
     let limit = options.flow == "random" ? (options.seconds ?? Self.secondsDefault) : options.seconds
@@ -89,9 +91,10 @@ struct ClusterRun {
     chaos?.cancel()
     let kills = try await chaos?.value ?? 0
     watcher.cancel()
-    _ = await watcher.value
     if interruption.isInterrupted { throw CommandError("interrupted") }
-    var summary = try await agree(cluster, report, table)
+    // A node that was killed has another address by now.
+    let judges = kills > 0 ? try await cluster.connectAll(account: Self.account) : watchers
+    var summary = try await agree(judges, report, table)
     summary.seed = seed
     summary.kills = kills
     if options.chaos != nil { summary.missing = try lookUp(acknowledged, cluster) }
@@ -109,9 +112,12 @@ struct ClusterRun {
         Output.note("chaos: kill -9 \(name)")
         cluster.kill(name)
         kills += 1
-        // Not cut short by the end of the flow: a node that is down must come back.
-        await Task { try? await Task.sleep(for: .milliseconds(700)) }.value
-        try await cluster.restart(name)
+        // A task of its own, which the end of the flow does not cut short: a node that is down must come back.
+        let comeBack = Task {
+          try await Task.sleep(for: .milliseconds(700))
+          try await cluster.restart(name)
+        }
+        try await comeBack.value
         Output.note("chaos: \(name) is back")
       }
     }
@@ -137,23 +143,33 @@ struct ClusterRun {
 
   // MARK: Agreement
 
-  private func agree(_ cluster: LocalCluster, _ report: FlowReport, _ table: ClusterTable) async throws -> ClusterSummary {
-    let clients = try await cluster.connectAll(account: Self.account)
+  private func agree(
+    _ clients: [RialtoClient], _ report: FlowReport, _ table: ClusterTable
+  ) async throws -> ClusterSummary {
     let last = report.total.lastAccepted ?? .now
     var convergence: Duration?
     var statuses: [NodeStatus] = []
     let deadline = ContinuousClock.now + .seconds(Self.agreementSecondsMax)
     while ContinuousClock.now < deadline {
-      statuses = []
-      for client in clients { statuses.append(try await client.status()) }
+      statuses = try await Self.statuses(clients)
       if convergence == nil, Self.holdTheSame(statuses) { convergence = last.duration(to: .now) }
       // The trades hash speaks of final fills that are on disk.
       if convergence != nil, statuses.allSatisfy({ $0.tentative == 0 && $0.auditLag == 0 }) { break }
-      try await Task.sleep(for: .milliseconds(5))
+      try await Task.sleep(for: .milliseconds(convergence == nil ? 5 : 50))
     }
     table.show(statuses, seconds: nil)
     for client in clients { await client.close() }
     return ClusterSummary(statuses: statuses, convergence: convergence, report: report)
+  }
+
+  /// All nodes at once.
+  private static func statuses(_ clients: [RialtoClient]) async throws -> [NodeStatus] {
+    try await withThrowingTaskGroup(of: (Int, NodeStatus).self) { group in
+      for (place, client) in clients.enumerated() { group.addTask { (place, try await client.status()) } }
+      var found = [NodeStatus?](repeating: nil, count: clients.count)
+      for try await (place, status) in group { found[place] = status }
+      return found.compactMap { $0 }
+    }
   }
 
   private static func holdTheSame(_ statuses: [NodeStatus]) -> Bool {
@@ -202,7 +218,11 @@ struct ClusterSummary {
         return line
       })
     line.add("converged", isConverged)
-    if let convergence { line.add("convergence_ms", convergence.microseconds / 1000) } else { line.addNull("convergence_ms") }
+    if let convergence {
+      line.add("convergence_ms", convergence.microseconds / 1000)
+    } else {
+      line.addNull("convergence_ms")
+    }
     line.add("orders_per_second", ordersPerSecond)
     line.add("entries_per_second", report.acceptedPerSecond)
     line.add("accepted", report.total.accepted)
@@ -222,11 +242,14 @@ struct ClusterSummary {
     Output.result(
       "\(report.total.accepted.grouped) operations accepted in \(report.duration.short) "
         + "(\(report.acceptedPerSecond.short)/s, of them \(ordersPerSecond.short)/s orders); "
-        + "accepted after \(latency.percentile(permille: 500).short) (p50), \(latency.percentile(permille: 990).short) (p99)")
+        + "accepted after \(latency.percentile(permille: 500).short) (p50), \(latency.percentile(permille: 990).short) (p99)"
+    )
     if kills > 0 {
       Output.result("\(kills) kills; acknowledged orders missing anywhere: \(missing)")
     }
-    if let refusal = report.total.firstRefusal { Output.result("refused: \(report.total.refused.grouped); the first: \(refusal)") }
+    if let refusal = report.total.firstRefusal {
+      Output.result("refused: \(report.total.refused.grouped); the first: \(refusal)")
+    }
     if isConverged, let convergence, let first = statuses.first {
       Output.result(
         "all \(statuses.count) nodes hold the same book \(first.bookHash.prefix(16))… and the same \(first.fills.grouped) "

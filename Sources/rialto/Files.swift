@@ -56,7 +56,7 @@ enum Files {
 
 /// A file that appears whole or not at all: written beside its place, then renamed.
 ///
-/// What is not a regular file (`/dev/null`, a pipe) is written directly.
+/// What is not a regular file (a pipe), or is only a name for something open (`/dev/stdout`), is written directly.
 final class AtomicFile {
   private let path: String
   private let temporary: String?
@@ -66,10 +66,17 @@ final class AtomicFile {
   init(_ path: String) throws {
     var status = stat()
     let exists = stat(path, &status) == 0
-    if exists, status.st_mode & S_IFMT != S_IFREG {
+    // `/dev/stdout` may lead to a regular file, which somebody else holds open: never put another in its place.
+    let isBorrowed = path.hasPrefix("/dev/") || path.hasPrefix("/proc/")
+    if exists, isBorrowed || status.st_mode & S_IFMT != S_IFREG {
       self.path = path
       temporary = nil
-      descriptor = open(path, O_WRONLY | O_CLOEXEC)
+      switch path {
+      // Opened anew it would be written from its start.
+      case "/dev/stdout": descriptor = dup(STDOUT_FILENO)
+      case "/dev/stderr": descriptor = dup(STDERR_FILENO)
+      default: descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+      }
     } else {
       // A link stays a link, to the new content.
       let target = exists ? Self.resolved(path) : path

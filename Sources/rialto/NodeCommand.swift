@@ -117,7 +117,9 @@ struct NodeCommand: AsyncParsableCommand {
     let secret = try KeyFile.loadOrCreate(key ?? files.keyPath)
     var logger = Logger(label: "rialto", factory: { StreamLogHandler.standardError(label: $0) })
     logger.logLevel = level
-    if let me = members.register.index(of: secret.publicKey) { logger[metadataKey: "node"] = "\(members.register[me]!.name)" }
+    if let me = members.register.index(of: secret.publicKey) {
+      logger[metadataKey: "node"] = "\(members.register[me]!.name)"
+    }
     var generator = SystemRandomNumberGenerator()
     var configuration = NodeConfiguration(
       genesis: members, key: secret, dataDirectory: data, listen: listen, peers: peers,

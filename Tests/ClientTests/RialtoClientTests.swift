@@ -205,16 +205,19 @@ struct RialtoClientTests {
   }
 
   @Test func anUnansweredRequestTimesOut() async throws {
-    try await withClient(requestTimeoutMilliseconds: 300, script: { request, connection in
-      // Answers the submission late, when nobody waits for it any more; then the ping.
-      switch request {
-      case .submit: connection.held.append(request)
-      case .ping(let nonce):
-        for case .submit(let held) in connection.held { connection.accept(held) }
-        connection.send(.pong(nonce: nonce))
-      case .query, .subscribe, .unsubscribe, .ownUpdates: break
+    try await withClient(
+      requestTimeoutMilliseconds: 300,
+      script: { request, connection in
+        // Answers the submission late, when nobody waits for it any more; then the ping.
+        switch request {
+        case .submit: connection.held.append(request)
+        case .ping(let nonce):
+          for case .submit(let held) in connection.held { connection.accept(held) }
+          connection.send(.pong(nonce: nonce))
+        case .query, .subscribe, .unsubscribe, .ownUpdates: break
+        }
       }
-    }) { client, _ in
+    ) { client, _ in
       let query = Task { try await client.status() }
       await #expect(throws: ClientError.timedOut(milliseconds: 300)) { try await client.submit([anOrder(1)]) }
       await #expect(throws: ClientError.timedOut(milliseconds: 300)) { try await query.value }

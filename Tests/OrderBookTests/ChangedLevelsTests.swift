@@ -49,7 +49,9 @@ import Testing
               for level in engine.levels(of: dot, side, limit: .max) {
                 levels += 1
                 let key = Key(instrument: dot, side: side, priceTicks: level.priceTicks)
-                if view[key] != level { return "at \(position), \(level) is \(String(describing: view[key])) in the view" }
+                if view[key] != level {
+                  return "at \(position), \(level) is \(String(describing: view[key])) in the view"
+                }
               }
             }
           }

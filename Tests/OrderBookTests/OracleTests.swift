@@ -52,7 +52,9 @@ import Testing
       for number in 0..<9 {
         let id = ClientOrderID(UInt64(number))
         let found = engine.order(account: AccountID(UInt64(account)), clientOrderID: id)
-        if found != oracle.taken(AccountID(UInt64(account)), id)?.dot { return "id \(number) is \(String(describing: found))" }
+        if found != oracle.taken(AccountID(UInt64(account)), id)?.dot {
+          return "id \(number) is \(String(describing: found))"
+        }
       }
     }
     return nil
@@ -80,7 +82,7 @@ import Testing
   }
 
   @Test func agreesOnDeepQueues() {
-    let failure = explore(seeds: 301...306, entries: 1500, configure: { $0.prices = 2 }) { entries, _ in
+    let failure = explore(seeds: 301...306, entries: 1500, prices: 2) { entries, _ in
       Self.difference(entries, idsMax: 50, settling: true)
     }
     #expect(failure == nil, "\(failure ?? "")")

@@ -159,12 +159,12 @@ extension String {
 ///
 /// Shrinking replaces commands by nothing, so that dots and stamps stay what they were.
 func explore(
-  seeds: ClosedRange<UInt64>, entries count: Int, configure: (inout RandomFlow) -> Void = { _ in },
+  seeds: ClosedRange<UInt64>, entries count: Int, prices: Int64 = 8,
   problem: (_ entries: [Entry], _ seed: UInt64) -> String?
 ) -> String? {
   for seed in seeds {
     var flow = RandomFlow(seed: seed)
-    configure(&flow)
+    flow.prices = prices
     var entries = flow.entries(count)
     guard var found = problem(entries, seed) else { continue }
     var stride = entries.count / 2

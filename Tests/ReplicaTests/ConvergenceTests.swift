@@ -9,7 +9,8 @@ import Testing
 struct ConvergenceTests {
   /// Random load on every node; then all books and all final fills are the same.
   static func trade(
-    _ cluster: VirtualCluster, seed: UInt64, rounds: Int, firstNode: Int = 0, disturb: (VirtualCluster, Int) -> Void = { _, _ in }
+    _ cluster: VirtualCluster, seed: UInt64, rounds: Int, firstNode: Int = 0,
+    disturb: (VirtualCluster, Int) -> Void = { _, _ in }
   ) {
     let instrument = cluster.defineInstrument()
     var workload = Workload(seed: seed, instrument: instrument)
@@ -60,7 +61,9 @@ struct ConvergenceTests {
   func aPartitionHeals(seed: UInt64) throws {
     let cluster = try VirtualCluster(nodes: 4, fanout: 2, seed: seed)
     Self.trade(cluster, seed: seed, rounds: 150) { cluster, round in
-      if round == 40 { for a in [0, 1] { for b in [2, 3] { cluster.cut.formUnion([a * 1_000 + b, b * 1_000 + a]) } } }
+      if round == 40 {
+        for a in [0, 1] { for b in [2, 3] { cluster.cut.formUnion([a * 1_000 + b, b * 1_000 + a]) } }
+      }
       if round == 110 { cluster.cut = [] }
     }
     Self.expectAgreement(cluster, seed: seed)

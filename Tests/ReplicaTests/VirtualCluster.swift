@@ -204,7 +204,9 @@ final class VirtualCluster {
     let old = nodes[index]
     var settings = configuration(index)
     if let ceiling = old.records.last(where: { $0.key == RecordKey.clockCeiling }),
-      let value = try? ceiling.value.withReader({ (reader) throws(CodecError) in try reader.readFixed("c", as: UInt64.self) })
+      let value = try? ceiling.value.withReader({ (reader) throws(CodecError) in
+        try reader.readFixed("c", as: UInt64.self)
+      })
     {
       settings.clockCeiling = Stamp(value)
     }

@@ -37,7 +37,9 @@ struct Workload {
       nextID += 1
       placed.append((account, id))
     }
-    let timeInForce: [TimeInForce] = [.goodTillCancel, .goodTillCancel, .goodTillCancel, .immediateOrCancel, .fillOrKill]
+    let timeInForce: [TimeInForce] = [
+      .goodTillCancel, .goodTillCancel, .goodTillCancel, .immediateOrCancel, .fillOrKill,
+    ]
     return .order(
       Order(
         instrument: instrument, account: account, side: generator.chance(1, of: 2) ? .buy : .sell,
@@ -51,7 +53,8 @@ extension VirtualCluster {
   /// Defines the instrument through the last node and waits until all have it.
   func defineInstrument() -> Dot {
     let command = Command.instrument(Instrument(symbol: Symbol("BTC-USD")!))
-    give(.submit(Submission(session: SessionID(1), firstRequest: 1, commands: [command], wantsReports: false)),
+    give(
+      .submit(Submission(session: SessionID(1), firstRequest: 1, commands: [command], wantsReports: false)),
       to: nodes.count - 1)
     run(milliseconds: 100)
     return nodes[nodes.count - 1].accepted[0].dot
