@@ -6,6 +6,8 @@ import Primitives
 struct Repairs: Sendable {
   /// A gap is left this long to the pushes that are under way.
   static let graceMicroseconds: UInt64 = 20_000
+  /// What somebody offered is left this long to a copy that may be on its way from somebody else.
+  static let offerGraceMicroseconds: UInt64 = 3_000
   /// A request that brings nothing for this long is given to another peer.
   static let patienceMicroseconds: UInt64 = 300_000
 
@@ -16,8 +18,10 @@ struct Repairs: Sendable {
     var askedPeer: OriginIndex?
     var askedThrough: UInt64 = 0
     var deadline: UInt64 = 0
-    /// Somebody offered it: no grace.
+    /// Somebody offered it: little grace.
     var isOffered = false
+    /// The last answer was cut at its limit: go on at once.
+    var goesOn = false
     var heldWhenAsked: UInt64 = 0
   }
 
@@ -38,7 +42,7 @@ struct Repairs: Sendable {
     reserve(origin)
     if wants[origin.int].askedPeer == peer {
       wants[origin.int].askedPeer = nil
-      wants[origin.int].isOffered = true
+      wants[origin.int].goesOn = true
     }
   }
 
@@ -64,6 +68,7 @@ struct Repairs: Sendable {
         wants[index].missingSince = nil
         wants[index].askedPeer = nil
         wants[index].isOffered = false
+        wants[index].goesOn = false
         continue
       }
       if wants[index].askedPeer != nil {
@@ -76,7 +81,8 @@ struct Repairs: Sendable {
       }
       let since = wants[index].missingSince ?? now
       wants[index].missingSince = since
-      guard wants[index].isOffered || now >= since + Self.graceMicroseconds else { continue }
+      let grace = wants[index].isOffered ? Self.offerGraceMicroseconds : Self.graceMicroseconds
+      guard wants[index].goesOn || now >= since + grace else { continue }
       let candidates = holders(origin, have)
       guard !candidates.isEmpty else { continue }
       let peer = candidates[Int(generator.below(UInt64(candidates.count)))]
@@ -85,6 +91,7 @@ struct Repairs: Sendable {
       wants[index].heldWhenAsked = have
       wants[index].deadline = now + Self.patienceMicroseconds
       wants[index].isOffered = false
+      wants[index].goesOn = false
       requests.append((peer, LogRange(origin: origin, from: have + 1, through: wants[index].known)))
     }
     return requests

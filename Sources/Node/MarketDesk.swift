@@ -139,14 +139,16 @@ extension NodeServer {
       snapshot(dot, symbol, &market.subscriptions[index], session)
       return
     }
-    var levels = subscription.content.contains(.levels)
+    var levels =
+      subscription.content.contains(.levels)
       ? changes.filter { $0.instrument == dot }.map {
         Client.LevelChange(
           side: $0.side,
           level: MarketLevel(
             priceTicks: $0.priceTicks, quantityLots: $0.quantityLots, orders: UInt32(clamping: $0.orders)))
       }[...] : []
-    var fills = subscription.content.contains(.trades)
+    var fills =
+      subscription.content.contains(.trades)
       ? trades.filter { $0.instrument == dot }.map {
         MarketTrade(
           symbol: symbol, maker: $0.trade.maker, taker: $0.trade.taker, takerSide: $0.trade.takerSide,

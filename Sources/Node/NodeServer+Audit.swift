@@ -26,13 +26,15 @@ extension NodeServer {
     if figures.accepted != auditAcceptedBefore || replica.isBusy { lastBusy = now }
     auditAcceptedBefore = figures.accepted
     let isBusy = now - lastBusy < .milliseconds(Self.auditIdleMilliseconds)
-    guard backlog > Self.auditBacklogMax || !isBusy || now - lastAudit >= .milliseconds(Self.auditBusyMilliseconds) else {
+    guard backlog > Self.auditBacklogMax || !isBusy || now - lastAudit >= .milliseconds(Self.auditBusyMilliseconds)
+    else {
       return
     }
     writeAudit(itemsMax: backlog > Self.auditBacklogMax ? Self.auditItemsUrgent : Self.auditItemsPerRun)
     lastAudit = .now()
     if lastAudit - now > .milliseconds(Self.longTurnMilliseconds) {
-      logger.info("long audit run", metadata: ["ms": "\((lastAudit - now).nanoseconds / 1_000_000)", "behind": "\(backlog)"])
+      logger.info(
+        "long audit run", metadata: ["ms": "\((lastAudit - now).nanoseconds / 1_000_000)", "behind": "\(backlog)"])
     }
   }
 

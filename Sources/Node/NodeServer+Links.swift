@@ -83,7 +83,8 @@ extension NodeServer: ConnectionOwner {
     }
     connection.tag = boot
     links[origin.int] = connection
-    logger.info("link up", metadata: ["member": "\(register[origin]?.name ?? "?")", "from": "\(connection.remoteAddress)"])
+    logger.info(
+      "link up", metadata: ["member": "\(register[origin]?.name ?? "?")", "from": "\(connection.remoteAddress)"])
     input(.linkUp(origin, address: connection.dialedAddress ?? ""))
   }
 
@@ -129,7 +130,8 @@ extension NodeServer: ConnectionOwner {
     case nil:
       if connection.dialedAddress != nil {
         // A refusal that will not go away by itself is worth a warning; a refused dial goes on backing off.
-        logger.warning("no handshake", metadata: ["address": "\(connection.dialedAddress ?? "")", "reason": "\(reason)"])
+        logger.warning(
+          "no handshake", metadata: ["address": "\(connection.dialedAddress ?? "")", "reason": "\(reason)"])
       }
     }
     if let dialed = connection.dialedAddress, !isStopping { input(.dialFailed(dialed)) }
@@ -144,7 +146,8 @@ extension NodeServer: ConnectionOwner {
     }
     guard now - lastClientSweep > .seconds(1) else { return }
     lastClientSweep = now
-    for session in sessions.values where now - session.connection.lastRead > .milliseconds(Self.clientSilenceMilliseconds) {
+    for session in sessions.values
+    where now - session.connection.lastRead > .milliseconds(Self.clientSilenceMilliseconds) {
       session.drop("nothing heard for \(Self.clientSilenceMilliseconds / 1000) s; send pings when idle")
     }
   }

@@ -199,7 +199,8 @@ extension RefusalReason {
     case .notReady:
       RequestRefusal(.notReady, "this node is starting and has not heard from the others; try again in a second")
     case .tailFull:
-      RequestRefusal(.tailFull, "too many entries are tentative: finality has stopped; is a majority of members running?")
+      RequestRefusal(
+        .tailFull, "too many entries are tentative: finality has stopped; is a majority of members running?")
     case .stampAhead:
       RequestRefusal(.stampAhead, "the stamp to follow is ahead of this node's time; is a clock wrong?")
     }

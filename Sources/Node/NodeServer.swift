@@ -141,7 +141,8 @@ public final class NodeServer: @unchecked Sendable {
       bootMilliseconds: now.wallMilliseconds, seed: configuration.seed)
     settings.gossip = configuration.gossip
     if let ceiling = try store.record(RecordKey.clockCeiling) {
-      settings.clockCeiling = Stamp(try ceiling.withReader { (reader) throws(CodecError) in try reader.readFixed("ceiling") })
+      settings.clockCeiling = Stamp(
+        try ceiling.withReader { (reader) throws(CodecError) in try reader.readFixed("ceiling") })
     }
     let audited = store.auditPosition.stamp
     settings.finalStamp = audited > .zero ? Stamp(audited.value - 1) : .zero
@@ -167,7 +168,9 @@ public final class NodeServer: @unchecked Sendable {
       input(.recover(batch))
       if replica.finalRunCount > 100_000 { collectFinal() }
     }
-    for damage in report.damages { logger.error("log damaged, fetching it again from peers", metadata: ["damage": "\(damage)"]) }
+    for damage in report.damages {
+      logger.error("log damaged, fetching it again from peers", metadata: ["damage": "\(damage)"])
+    }
     input(.recovered)
     collectFinal()
     logger.info(
@@ -209,7 +212,9 @@ public final class NodeServer: @unchecked Sendable {
     }
     ticker?.cancel()
     listener?.close(promise: nil)
-    for session in sessions.values { session.say(.goodbye(failure == nil ? "the node is stopping" : "the node failed")) }
+    for session in sessions.values {
+      session.say(.goodbye(failure == nil ? "the node is stopping" : "the node failed"))
+    }
     for connection in connections.values { connection.close(reason: "stopping") }
     // What clients were told has left the process when the sockets are flushed; a moment is enough.
     loop.scheduleTask(in: .milliseconds(50)) { [self] in

@@ -56,8 +56,16 @@ extension MatchingEngine {
       tape.append(.rejected(entry: dot, reason: reason, order: ids[first].dot))
       return noSlot
     }
-    let window = bounds.windowMilliseconds
-    if stamp.milliseconds > window, order.clientTimeMilliseconds < stamp.milliseconds - window {
+    // An id is taken only if no order of that id can have been taken before and forgotten for its age since: a client's
+    // time is at most `ahead` after its entry's stamp, so the refusal starts that much before the forgetting. (Forgetting
+    // because of `Limits.clientOrderIDsMax` is not covered.)
+    let ahead = Limits.stampAheadMillisecondsMax
+    if order.clientTimeMilliseconds > stamp.milliseconds + ahead {
+      tape.append(.rejected(entry: dot, reason: .clientTimeAhead, order: .none))
+      return noSlot
+    }
+    let oldest = stamp.milliseconds + ahead - min(bounds.windowMilliseconds, stamp.milliseconds)
+    if order.clientTimeMilliseconds < oldest {
       tape.append(.rejected(entry: dot, reason: .stale, order: .none))
       return noSlot
     }

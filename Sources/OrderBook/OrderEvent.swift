@@ -9,7 +9,7 @@ public enum RejectReason: UInt8, Hashable, Sendable, CaseIterable {
   case duplicateID = 4
   /// Same id, same content: the first order stands, this one is another name for it.
   case repeated = 5
-  /// The client's time is older than client order ids are remembered.
+  /// The client's time is so old that its id may have been remembered and forgotten since.
   case stale = 6
   case unknownOrder = 7
   case notOwner = 8
@@ -29,6 +29,8 @@ public enum RejectReason: UInt8, Hashable, Sendable, CaseIterable {
   case sealed = 17
   /// Valid, but this build cannot do it yet.
   case unsupported = 18
+  /// The client's time is further ahead of the entry's stamp than clocks may differ.
+  case clientTimeAhead = 19
 }
 
 /// Why an order left the book without being filled.

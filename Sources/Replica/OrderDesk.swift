@@ -109,8 +109,14 @@ struct OrderDesk: Sendable {
   mutating func takeReports() -> [(SessionID, OrderReport)] {
     guard !changed.isEmpty || !retiring.isEmpty else { return [] }
     var reports: [(SessionID, OrderReport)] = []
+    var waiting: [Dot] = []
     for dot in changed {
       guard var entry = tracked[dot] else { continue }
+      if entry.now.isEmpty, !entry.told.isEmpty {
+        // Taken back and not applied anew yet: it will be in a moment, and only then is there something to tell.
+        waiting.append(dot)
+        continue
+      }
       entry.isChanged = false
       let standing = zip(entry.told, entry.now).prefix { $0 == $1 }.count
       if standing < entry.told.count || standing < entry.now.count {
@@ -119,7 +125,7 @@ struct OrderDesk: Sendable {
       }
       tracked[dot] = entry
     }
-    changed.removeAll(keepingCapacity: true)
+    changed = waiting
     for dot in retiring { tracked[dot] = nil }
     retiring.removeAll(keepingCapacity: true)
     return reports

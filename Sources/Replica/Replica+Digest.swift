@@ -28,6 +28,12 @@ extension Replica {
     return book
   }
 
+  /// Nothing that was worked out before counts any more.
+  mutating func forgetBookHashes() {
+    recentBooks.removeAll()
+    bookHashCache = nil
+  }
+
   mutating func receive(_ digest: Digest, from peer: OriginIndex, _ now: LogicalTime, _ effects: inout [Effect]) {
     guard digest.view == configuration.view.number else { return }
     guard digest.appliedHash == appliedHash() else {

@@ -98,7 +98,8 @@ struct Oracle {
       if let first = taken(order.account, order.clientOrderID) {
         return reject(dot, first.content == content ? .repeated : .duplicateID, first.dot)
       }
-      if order.clientTimeMilliseconds + 600_000 < stamp.milliseconds { return reject(dot, .stale) }
+      if order.clientTimeMilliseconds > stamp.milliseconds + 500 { return reject(dot, .clientTimeAhead) }
+      if order.clientTimeMilliseconds + 599_500 < stamp.milliseconds { return reject(dot, .stale) }
       taken.append(Taken(dot: dot, content: content, second: second))
       let isWaiting: (Stone) -> Bool = { $0.account == order.account && $0.target == .client(order.clientOrderID) }
       if !isCancelled {

@@ -113,7 +113,8 @@ struct RandomFlow {
     if withIDs && generator.chance(1, of: 2) {
       order.clientOrderID = id()
       let age = generator.chance(1, of: 20) ? UInt64(generator.pick(599_000...601_000)) : 0
-      order.clientTimeMilliseconds = stamp.milliseconds - age
+      let lead = generator.chance(1, of: 20) ? UInt64(generator.pick(400...600)) : 0
+      order.clientTimeMilliseconds = stamp.milliseconds - age + lead
     }
     placed.append((dot, order))
     if placed.count > 40 { placed.removeFirst() }

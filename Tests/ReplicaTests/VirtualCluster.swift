@@ -58,7 +58,8 @@ final class VirtualCluster {
   var cut: Set<Int> = []
   var messagesSent = 0
 
-  init(nodes count: Int, fanout: Int = 3, seed: UInt64) throws {
+  init(nodes count: Int, fanout: Int = 3, seed: UInt64, tentativeEntriesMax: Int = Limits.tentativeEntriesMax) throws {
+    self.tentativeEntriesMax = tentativeEntriesMax
     generator = SeededGenerator(seed: seed)
     var keys: [Ed25519] = []
     for index in 0..<count {
@@ -78,6 +79,7 @@ final class VirtualCluster {
   }
 
   let fanout: Int
+  let tentativeEntriesMax: Int
 
   func origin(_ index: Int) -> OriginIndex { OriginIndex(UInt32(index)) }
 
@@ -86,6 +88,7 @@ final class VirtualCluster {
       me: origin(index), genesis: genesis, listenAddress: "node\(index):1", seeds: [], bootMilliseconds: 1,
       seed: generator.next())
     configuration.gossip.fanout = fanout
+    configuration.tentativeEntriesMax = tentativeEntriesMax
     return configuration
   }
 

@@ -1,0 +1,206 @@
+import Client
+import Foundation
+import Logging
+import Membership
+import Node
+import OrderBook
+import Primitives
+import Synchronization
+import Testing
+import Wire
+
+/// Nodes of one cluster in this process, over loopback, in a temporary directory.
+final class TestCluster: Sendable {
+  static let symbol = Symbol("BTC-USD")!
+
+  let path: String
+  let genesis: Genesis
+  let names: [String]
+  let log = LogRecorder()
+  private let salt: UInt8
+  private let servers = Mutex<[String: NodeServer]>([:])
+
+  /// - Parameter salt: clusters of different salts have different keys and ids.
+  init(_ count: Int, salt: UInt8 = 1) throws {
+    self.salt = salt
+    names = (1...count).map { "n\($0)" }
+    path = NSTemporaryDirectory() + "rialto-cluster-\(UUID().uuidString)"
+    genesis = try Genesis(
+      members: names.map { Genesis.Member(publicKey: Self.key($0, salt).publicKey, name: $0) })
+    for name in names {
+      try FileManager.default.createDirectory(atPath: directory(name), withIntermediateDirectories: true)
+      try (Self.seed(name, salt).hex + "\n").write(toFile: directory(name) + "/key", atomically: true, encoding: .utf8)
+    }
+    try GenesisFile.write(genesis, to: path + "/genesis.json")
+  }
+
+  private static func seed(_ name: String, _ salt: UInt8) -> [UInt8] {
+    SHA256().hash(Array("test key of \(name)".utf8) + [salt]).bytes
+  }
+
+  private static func key(_ name: String, _ salt: UInt8) -> Ed25519 { Ed25519(seed: seed(name, salt))! }
+
+  func key(_ name: String) -> Ed25519 { Self.key(name, salt) }
+  func directory(_ name: String) -> String { path + "/" + name }
+  func origin(_ name: String) -> OriginIndex { genesis.register.index(named: name)! }
+
+  // MARK: Nodes
+
+  /// Starts a node from its directory.
+  /// - Parameter peers: names of running nodes whose addresses it is told.
+  @discardableResult
+  func start(
+    _ name: String, peers: [String] = [], at addresses: [Address] = [], fanout: Int = 3
+  ) async throws -> NodeServer {
+    let known = servers.withLock { servers in peers.compactMap { servers[$0]?.address } }
+    try #require(known.count == peers.count, "a peer does not run")
+    let log = log
+    var logger = Logger(label: name, factory: { _ in RecordingHandler(recorder: log) })
+    logger.logLevel = .info
+    var configuration = NodeConfiguration(
+      genesis: genesis, key: key(name), dataDirectory: directory(name), listen: Address(host: "127.0.0.1", port: 0),
+      peers: known + addresses, seed: UInt64(origin(name).value) + 7, logger: logger)
+    configuration.gossip.fanout = fanout
+    let server = try await NodeServer.start(configuration)
+    servers.withLock { $0[name] = server }
+    return server
+  }
+
+  /// The first node knows nobody, every other one only the first.
+  func startAll(fanout: Int = 3) async throws {
+    for name in names { try await start(name, peers: name == names[0] ? [] : [names[0]], fanout: fanout) }
+  }
+
+  func server(_ name: String) throws -> NodeServer { try #require(servers.withLock { $0[name] }, "\(name) does not run") }
+
+  func address(_ name: String) throws -> Address { try server(name).address }
+
+  /// - Returns: why it stopped by itself; nil if it was asked to.
+  @discardableResult
+  func stop(_ name: String) async throws -> String? {
+    guard let server = servers.withLock({ $0.removeValue(forKey: name) }) else { return nil }
+    server.stop()
+    return try await server.waitUntilStopped()
+  }
+
+  /// Ends everything; what fails now does not matter.
+  func end() async {
+    for name in names { _ = try? await stop(name) }
+    try? FileManager.default.removeItem(atPath: path)
+  }
+
+  // MARK: Clients
+
+  func connect(
+    _ name: String, account: UInt64 = 1, onUpdates: (@Sendable ([OrderUpdate]) -> Void)? = nil
+  ) async throws -> RialtoClient {
+    try await RialtoClient.connect(
+      to: try address(name), account: AccountID(account), name: "test", clusterID: genesis.clusterID,
+      requestTimeoutMilliseconds: 30_000, onUpdates: onUpdates)
+  }
+
+  /// Defines the instrument by one node, waits until every running one has it.
+  func defineInstrument() async throws -> Dot {
+    let running = servers.withLock { $0.keys.sorted() }
+    let first = try await connect(running[0])
+    let dot = try await first.accepted(.instrument(Instrument(symbol: Self.symbol))).dot
+    for name in running {
+      let client = try await connect(name)
+      _ = try await eventually("\(name) knows the instrument") {
+        try await client.instruments().first { $0.dot == dot }
+      }
+    }
+    return dot
+  }
+}
+
+/// Runs `body` with a cluster, and ends all of its nodes whatever happens.
+func withCluster(_ count: Int, salt: UInt8 = 1, _ body: (TestCluster) async throws -> Void) async throws {
+  let cluster = try TestCluster(count, salt: salt)
+  do {
+    try await body(cluster)
+  } catch {
+    await cluster.end()
+    throw error
+  }
+  await cluster.end()
+}
+
+struct TimedOut: Error, CustomStringConvertible {
+  let description: String
+}
+
+/// Asks again and again until there is a value.
+/// - Throws: `TimedOut`; what `probe` throws.
+func eventually<Value>(
+  _ what: String, seconds: Double = 30, _ probe: () async throws -> Value?
+) async throws -> Value {
+  let deadline = ContinuousClock.now + .seconds(seconds)
+  while true {
+    if let value = try await probe() { return value }
+    guard ContinuousClock.now < deadline else { throw TimedOut(description: "not within \(seconds) s: \(what)") }
+    try await Task.sleep(for: .milliseconds(10))
+  }
+}
+
+/// As above, for a condition.
+func eventually(_ what: String, seconds: Double = 30, _ probe: () async throws -> Bool) async throws {
+  _ = try await eventually(what, seconds: seconds) { try await probe() ? true : nil }
+}
+
+extension [RialtoClient] {
+  /// Waits until all nodes hold the same entries, everything is final and in the tables.
+  /// - Returns: the statuses then; hashes are for the caller to compare.
+  func quiet(seconds: Double = 30) async throws -> [NodeStatus] {
+    var last: [NodeStatus] = []
+    do {
+      return try await eventually("all nodes are quiet", seconds: seconds) {
+        last = []
+        for client in self { last.append(try await client.status()) }
+        let isQuiet = last.allSatisfy {
+          $0.entries == last[0].entries && $0.tentative == 0 && $0.missing == 0 && $0.auditLag == 0
+        }
+        return isQuiet ? last : nil
+      }
+    } catch let error as TimedOut {
+      let figures = last.map {
+        "\($0.name) entries \($0.entries) tentative \($0.tentative) missing \($0.missing) audit \($0.auditLag)"
+      }
+      throw TimedOut(description: "\(error.description): \(figures)")
+    }
+  }
+
+  /// Waits for quiet, and expects agreement.
+  func expectAgreement(sourceLocation: SourceLocation = #_sourceLocation) async throws -> NodeStatus {
+    let statuses = try await quiet()
+    #expect(Set(statuses.map(\.bookHash)).count == 1, "book hashes differ", sourceLocation: sourceLocation)
+    #expect(Set(statuses.map(\.tradesHash)).count == 1, "trades hashes differ", sourceLocation: sourceLocation)
+    #expect(Set(statuses.map(\.fills)).count == 1, "fills differ", sourceLocation: sourceLocation)
+    #expect(statuses.allSatisfy { $0.bookMismatches == 0 }, sourceLocation: sourceLocation)
+    return statuses[0]
+  }
+}
+
+/// Everything that the nodes of a cluster log.
+final class LogRecorder: Sendable {
+  private let lines = Mutex<[String]>([])
+  func add(_ line: String) { lines.withLock { $0.append(line) } }
+  func contains(_ text: String) -> Bool { lines.withLock { $0.contains { $0.contains(text) } } }
+  var all: [String] { lines.withLock { $0 } }
+}
+
+struct RecordingHandler: LogHandler {
+  let recorder: LogRecorder
+  var logLevel = Logger.Level.info
+  var metadata: Logger.Metadata = [:]
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+  init(recorder: LogRecorder) { self.recorder = recorder }
+
+  func log(event: LogEvent) {
+    let details = event.metadata?.map { "\($0.key)=\($0.value)" }.joined(separator: " ") ?? ""
+    recorder.add("\(event.level) \(event.message) \(details)")
+  }
+}
