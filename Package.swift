@@ -26,6 +26,7 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     // Pure: values in, effects out. No clock, thread, socket, file or unordered iteration.
     .target(name: "Primitives", dependencies: ["COpenSSL"], swiftSettings: strict),
     .target(name: "OrderBook", dependencies: ["Primitives"], swiftSettings: strict),
@@ -37,7 +38,7 @@ let package = Package(
       name: "Replica", dependencies: ["Primitives", "OrderBook", "EventLog", "Membership", "Gossip", deque],
       swiftSettings: strict),
     // Shells: they interpret effects.
-    .target(name: "Storage", dependencies: ["Primitives", "OrderBook", "EventLog", grdb], swiftSettings: strict),
+    .target(name: "Storage", dependencies: ["Primitives", "OrderBook", "EventLog", "CSQLite", grdb], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Primitives", nioCore], swiftSettings: strict),
     .target(
       name: "Client", dependencies: ["Primitives", "OrderBook", "Wire", nioCore, nioPosix], swiftSettings: strict),

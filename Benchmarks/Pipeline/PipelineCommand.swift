@@ -40,15 +40,20 @@ struct PipelineCommand {
       return
     }
     guard let command = PipelineCommand(arguments) else {
-      fputs(usage + "\n", stderr)
+      complain(usage)
       exit(2)
     }
     do throws(PipelineError) {
       let report = try Pipeline(operations: command.operations, seed: command.seed).measure()
       print(command.isJSON ? report.json : report.table.joined(separator: "\n"))
     } catch {
-      fputs("error: \(error)\n", stderr)
+      complain("error: \(error)")
       exit(1)
     }
+  }
+
+  private static func complain(_ text: String) {
+    let line = Array((text + "\n").utf8)
+    _ = line.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
   }
 }

@@ -65,12 +65,15 @@ public struct PipelineReport: Sendable {
       members.append("\"\(stage.rawValue)_ns\":\(tenths(nanoseconds, by: operations))")
     }
     members += ["\"batches\":\(batches)", "\"bytes\":\(bytes)", "\"fills\":\(fills)"]
-    members += ["\"resting_orders\":\(restingOrders)", "\"chain_hash\":\"\(chainHash)\"", "\"book_hash\":\"\(bookHash)\""]
+    members.append("\"resting_orders\":\(restingOrders)")
+    members += ["\"chain_hash\":\"\(chainHash)\"", "\"book_hash\":\"\(bookHash)\""]
     return "{" + members.joined(separator: ",") + "}"
   }
 
   /// Millions of operations a second, with one decimal.
-  private func rate(_ nanoseconds: UInt64) -> String { tenths(UInt64(operations) * 1_000, by: Int(max(1, nanoseconds))) }
+  private func rate(_ nanoseconds: UInt64) -> String {
+    tenths(UInt64(operations) * 1_000, by: Int(max(1, nanoseconds)))
+  }
 
   private func tenths(_ total: UInt64, by count: Int) -> String {
     let value = (total * 10 + UInt64(count) / 2) / UInt64(count)

@@ -87,7 +87,7 @@ extension NodeServer {
     let inner = replica.status
     let trades = try store.tradesHash()
     let now = Self.now()
-    let isIdle = inner.tentative == 0
+    let isIdle = inner.tentative == 0 || inner.finalStamp == .zero
     let lag = Int64(now.wallMilliseconds) - Int64(inner.finalStamp.milliseconds)
     var status = NodeStatus(
       name: name, nodeID: configuration.key.publicKey.nodeID.description, clusterID: cluster.description,

@@ -206,10 +206,8 @@ public final class NodeServer: @unchecked Sendable {
   func stopNow(_ failure: String?) {
     guard !isStopping else { return }
     isStopping = true
-    if failure == nil {
-      turn()
-      writeAudit(itemsMax: 20_000)
-    }
+    // The audit tables may stay behind: what they lack is derived from the log again at the next start.
+    if failure == nil { turn() }
     ticker?.cancel()
     listener?.close(promise: nil)
     for session in sessions.values {

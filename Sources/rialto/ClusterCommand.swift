@@ -195,7 +195,7 @@ extension ClusterCommand {
 
   static func waitForEnd(_ pid: Int32, seconds: Int) async throws {
     for _ in 0..<(seconds * 100) {
-      if Foundation.kill(pid, 0) != 0 { return }
+      if !ProcessTable.isAlive(pid) { return }
       try await Task.sleep(for: .milliseconds(10))
     }
     throw CommandError("process \(pid) does not end", advice: "End it with kill -9 \(pid).")

@@ -26,8 +26,20 @@ struct NodeDirectory {
   /// Of the process that runs now; nil if there is none (a file that a killed one left does not count).
   var running: RunningNode? {
     guard let data = FileManager.default.contents(atPath: runningPath),
-      let running = try? JSONDecoder().decode(RunningNode.self, from: data), kill(running.pid, 0) == 0
+      let running = try? JSONDecoder().decode(RunningNode.self, from: data), ProcessTable.isAlive(running.pid)
     else { return nil }
     return running
+  }
+}
+
+enum ProcessTable {
+  /// False also for a process that has ended and whose parent has not taken note.
+  static func isAlive(_ pid: Int32) -> Bool {
+    guard kill(pid, 0) == 0 else { return false }
+    guard let data = FileManager.default.contents(atPath: "/proc/\(pid)/stat") else { return true }
+    // `pid (name) state …`; the name may hold anything.
+    let text = String(decoding: data, as: UTF8.self)
+    guard let end = text.lastIndex(of: ")") else { return true }
+    return text[text.index(after: end)...].first { $0 != " " } != "Z"
   }
 }

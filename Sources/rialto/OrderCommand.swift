@@ -37,6 +37,7 @@ extension TimeInForce: ExpressibleByArgument {
   }
 
   public static var allValueStrings: [String] { ["gtc", "ioc", "fok"] }
+  public var defaultValueDescription: String { word }
 
   /// `gtc`, `ioc`, `fok` or `gtd`.
   var word: String {

@@ -1,0 +1,226 @@
+import Client
+import EventLog
+import Gossip
+import OrderBook
+import Primitives
+import Testing
+import Wire
+
+/// What comes after the handshake, from members and clients, and should not.
+@Suite struct HostilePeerTests {
+  // MARK: Clients
+
+  @Test(.timeLimit(.minutes(1))) func aClientThatBreaksTheProtocolIsToldWhatWasWrong() async throws {
+    try await withCluster(1) { cluster in
+      try await cluster.startAll()
+      let witness = try await cluster.connect("n1")
+      var submit = ByteWriter()
+      ClientRequest.submit(SubmitRequest(firstRequest: 1, commands: [.limit(.none, .buy, 1, 1)])).write(to: &submit)
+      let hello = Hello(clusterID: .zero, nonce: RawConnection.nonce(), sender: .client(account: 1, name: "x"))
+      let cases: [(what: String, bytes: [UInt8], text: String)] = [
+        ("unknown type", .frame(type: 0xee, body: [1]), "request type 238"),
+        ("a node's frame", .frame(type: ClientFrame.accepted.rawValue, body: [0]), "request type 64"),
+        ("a member's frame", .frame(type: PeerMessage.FrameType.batch, body: [0]), "request type 16"),
+        ("second hello", .frame(type: 1, body: hello.body), "request type 1"),
+        ("trailing", .frame(type: ClientFrame.ping.rawValue, body: Array(repeating: 7, count: 9)), "1 bytes too many"),
+        ("cut off", .frame(type: ClientFrame.ping.rawValue, body: [7]), "ends inside"),
+        ("no command", .frame(type: ClientFrame.submit.rawValue, body: [1, 0, 0]), "command count"),
+        ("no content", .frame(type: ClientFrame.subscribe.rawValue, body: [1, 0, 0]), "subscription bits"),
+        ("query of no kind", .frame(type: ClientFrame.query.rawValue, body: [1, 99]), "query kind"),
+        ("command cut off", .frame(type: ClientFrame.submit.rawValue, body: Array(submit.bytes[5...].dropLast())), ""),
+        ("oversized", [1, 0, 4, 0], "frame of 262145 bytes"),
+        ("empty", [0, 0, 0, 0], "frame without a type"),
+      ]
+      for (what, bytes, text) in cases {
+        let raw = try await cluster.rawClient(to: "n1")
+        raw.send(bytes)
+        guard case .goodbye(let reason) = try await raw.end() else {
+          Issue.record("\(what): no goodbye")
+          continue
+        }
+        #expect(reason.contains("protocol error") && reason.contains(text), "\(what): \(reason)")
+        try await witness.ping()
+      }
+      #expect(try await witness.status().entries == 0)
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func requestNumbersThatDoNotAscendAreRefused() async throws {
+    try await withCluster(1) { cluster in
+      try await cluster.startAll()
+      let raw = try await cluster.rawClient(to: "n1")
+      let commands = [Command.limit(.none, .buy, 1, 1, account: 9), .limit(.none, .buy, 1, 1, account: 9)]
+      raw.send(.ownUpdates(false))
+      raw.send(.submit(SubmitRequest(firstRequest: 10, commands: commands)))
+      raw.send(.submit(SubmitRequest(firstRequest: 11, commands: commands)))
+      raw.send(.submit(SubmitRequest(firstRequest: 12, commands: commands)))
+      var answers: [String] = []
+      while answers.count < 3 {
+        guard case .frame(let frame) = try await raw.next() else { break }
+        switch try NodeMessage.decode(frame) {
+        case .accepted(let runs): answers += runs.map { "accepted \($0.firstRequest) \($0.stamps.count)" }
+        case .refused(let run): answers.append("refused \(run.firstRequest) \(run.count) \(run.refusal.code)")
+        default: break
+        }
+      }
+      #expect(answers.sorted() == ["accepted 10 2", "accepted 12 2", "refused 11 2 malformed"])
+      #expect(try await cluster.connect("n1").status().entries == 4)
+    }
+  }
+
+  // MARK: Members
+
+  /// Two running nodes of three, and everything a batch of the third one takes.
+  private func withHostileThird(
+    _ body: (TestCluster, RialtoClient, SealedBatch) async throws -> Void
+  ) async throws {
+    try await withCluster(3) { cluster in
+      try await cluster.start("n1")
+      try await cluster.start("n2", peers: ["n1"])
+      _ = try await cluster.defineInstrument()
+      try await body(cluster, try await cluster.connect("n1"), batch(cluster, of: "n3", signedBy: "n3"))
+    }
+  }
+
+  private func batch(
+    _ cluster: TestCluster, of author: String, signedBy signer: String, first: UInt64 = 1, origin: OriginIndex? = nil
+  ) -> SealedBatch {
+    let place = cluster.origin(author)
+    let registered = cluster.genesis.register[place]!
+    var builder = BatchBuilder(origin: origin ?? place, firstSequence: first)
+    for index in 0..<10 {
+      let stamp = Stamp(milliseconds: nowMilliseconds(), counter: UInt16(index + 1))
+      builder.append(Entry(stamp: stamp, payload: .command(.limit(.none, .buy, Int64(index), 1))))
+    }
+    let bytes = builder.canonicalBytes()
+    let sha = SHA256()
+    let start = HashChain.start(cluster: cluster.genesis.clusterID, origin: registered.origin, sha)
+    let head = Head(sequence: first + 9, hash: HashChain.link(previous: start, bytes: bytes, sha))
+    let message = HashChain.signedHead(
+      cluster: cluster.genesis.clusterID, origin: registered.origin, view: 0, head: head)
+    return SealedBatch(bytes: bytes, view: 0, signature: cluster.key(signer).sign(message))
+  }
+
+  private func frame(_ message: PeerMessage) -> [UInt8] { .frame(type: message.frameType, body: message.body) }
+
+  @Test(.timeLimit(.minutes(1))) func aMemberThatBreaksTheProtocolIsClosed() async throws {
+    try await withHostileThird { cluster, witness, good in
+      let heartbeat = PeerMessage.heartbeat(Heartbeat(view: 0, beat: nil, acks: []))
+      let hello = Hello(clusterID: .zero, nonce: RawConnection.nonce(), sender: .client(account: 1, name: "x"))
+      let cases: [(what: String, bytes: [UInt8])] = [
+        ("unknown type", .frame(type: 0xee, body: [1])),
+        ("second hello", .frame(type: 1, body: hello.body)),
+        ("a client's frame", .frame(type: ClientFrame.ping.rawValue, body: [1, 2, 3, 4, 5, 6, 7, 8])),
+        ("trailing", .frame(type: heartbeat.frameType, body: heartbeat.body + [0])),
+        ("cut off", .frame(type: PeerMessage.FrameType.batch, body: PeerMessage.batch(good).body.dropLast())),
+        ("count without elements", .frame(type: PeerMessage.FrameType.announce, body: [0xff, 0xff, 3])),
+        ("range that is none", .frame(type: PeerMessage.FrameType.request, body: [0, 9, 3])),
+        ("no batch", frame(.batch(SealedBatch(bytes: [1, 2, 3], view: 0, signature: good.signature)))),
+        ("oversized", [1, 0, 16, 0]),
+        ("empty", [0, 0, 0, 0]),
+      ]
+      for (what, bytes) in cases {
+        let raw = try await cluster.rawMember("n3", to: "n1")
+        raw.send(bytes)
+        // Sooner than silence would: the node has other things to say for two seconds.
+        let started = ContinuousClock.now
+        #expect(try await raw.end() == .closed, "\(what)")
+        #expect(ContinuousClock.now - started < .milliseconds(1_900), "\(what)")
+        try await witness.ping()
+      }
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func aForgedBatchIsNotTakenAndItsTrueAuthorIsHeardAfterwards() async throws {
+    try await withHostileThird { cluster, witness, _ in
+      let entries = try await witness.status().entries
+      // Signed by another key than the author's; of an author who is not the sender.
+      for name in ["n3", "n2"] {
+        let raw = try await cluster.rawMember("n3", to: "n1")
+        raw.send(frame(.batch(batch(cluster, of: name, signedBy: "n1", first: name == "n2" ? 1 : 1))))
+        _ = try await raw.end()
+      }
+      // Of this node itself, and of an origin that nobody has: neither concerns it.
+      let raw = try await cluster.rawMember("n3", to: "n1")
+      raw.send(frame(.batch(batch(cluster, of: "n1", signedBy: "n3"))))
+      raw.send(frame(.batch(batch(cluster, of: "n3", signedBy: "n3", origin: OriginIndex(777)))))
+      raw.send(frame(.request(LogRange(origin: OriginIndex(777), from: 1, through: 5))))
+      raw.send(frame(.announce([LogRange(origin: OriginIndex(778), from: 1, through: 5)])))
+      try await witness.ping()
+      #expect(try await witness.status().entries == entries)
+
+      try await thirdJoins(cluster)
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func aBatchWithAFlippedBitIsNotTaken() async throws {
+    try await withHostileThird { cluster, witness, good in
+      let entries = try await witness.status().entries
+      let body = PeerMessage.batch(good).body
+      var generator = SeededGenerator(seed: 3)
+      for round in 0..<12 {
+        var flipped = body
+        // View, signature, length, header, entries.
+        let place = round < 6 ? round * 13 : generator.pick(0...body.count - 1)
+        flipped[place] ^= 1 << UInt8(generator.below(8))
+        let raw = try await cluster.rawMember("n3", to: "n1")
+        raw.send(type: PeerMessage.FrameType.batch, flipped)
+        _ = try await raw.end()
+        try await witness.ping()
+        #expect(try await witness.status().entries == entries, "round \(round), byte \(place)")
+      }
+      try await thirdJoins(cluster)
+    }
+  }
+
+  /// The real third node comes, trades, and all agree.
+  private func thirdJoins(_ cluster: TestCluster) async throws {
+    try await cluster.start("n3", peers: ["n1"])
+    var clients: [RialtoClient] = []
+    for name in cluster.names { clients.append(try await cluster.connect(name)) }
+    let instrument = try #require(try await clients[0].instruments().first).dot
+    try await clients[2].accepted(.limit(instrument, .buy, 10, 1))
+    _ = try await clients.expectAgreement()
+  }
+
+  @Test(.timeLimit(.minutes(1))) func aHeartbeatOfAnotherViewCountsForNothing() async throws {
+    try await withHostileThird { cluster, witness, _ in
+      let instrument = try #require(try await witness.instruments().first).dot
+      let order = try await witness.accepted(.limit(instrument, .buy, 10, 1))
+      let raw = try await cluster.rawMember("n3", to: "n1")
+      // With it the order would be final at once: the third is the only one not heard from.
+      let beat = Beat(
+        promise: Stamp(milliseconds: nowMilliseconds() + 100),
+        head: Head(sequence: 0, hash: .zero))
+      raw.send(frame(.heartbeat(Heartbeat(view: 7, beat: beat, acks: []))))
+      raw.send(frame(.vector(VersionVector([]))))
+      try await Task.sleep(for: .milliseconds(300))
+      #expect(try await witness.status().finalStamp < order.stamp.value)
+      raw.send(frame(.heartbeat(Heartbeat(view: 0, beat: beat, acks: []))))
+      try await eventually("one of the right view counts") {
+        try await witness.status().finalStamp >= order.stamp.value
+      }
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1)), arguments: [1, 2] as [UInt64])
+  func randomFramesFromAMemberDoNoHarm(seed: UInt64) async throws {
+    try await withHostileThird { cluster, witness, good in
+      var generator = SeededGenerator(seed: seed)
+      for _ in 0..<60 {
+        let raw = try await cluster.rawMember("n3", to: "n1")
+        let body = (0..<generator.pick(0...200)).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        // Not heartbeats, vectors and promises that read well: a member's word is believed.
+        let types = [
+          PeerMessage.FrameType.batch, PeerMessage.FrameType.request, PeerMessage.FrameType.digest,
+          PeerMessage.FrameType.addresses, PeerMessage.FrameType.announce, 0x18, 0x00,
+        ]
+        raw.send(type: types[generator.pick(0...types.count - 1)], body)
+        raw.finish()
+        _ = try await raw.end(seconds: 8)
+      }
+      try await witness.ping()
+      try await thirdJoins(cluster)
+    }
+  }
+}
