@@ -38,7 +38,8 @@ let package = Package(
       name: "Replica", dependencies: ["Primitives", "OrderBook", "EventLog", "Membership", "Gossip", deque],
       swiftSettings: strict),
     // Shells: they interpret effects.
-    .target(name: "Storage", dependencies: ["Primitives", "OrderBook", "EventLog", "CSQLite", grdb], swiftSettings: strict),
+    .target(
+      name: "Storage", dependencies: ["Primitives", "OrderBook", "EventLog", "CSQLite", grdb], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Primitives", nioCore], swiftSettings: strict),
     .target(
       name: "Client", dependencies: ["Primitives", "OrderBook", "Wire", nioCore, nioPosix], swiftSettings: strict),
@@ -50,6 +51,10 @@ let package = Package(
     .executableTarget(
       name: "rialto", dependencies: ["Node", "Client", "Flow", "Storage", argumentParser, log, nioPosix],
       swiftSettings: strict),
+    // Figures come from here.
+    .executableTarget(
+      name: "Pipeline", dependencies: ["Replica", "Flow", "OrderBook", "EventLog", "Membership", "Primitives"],
+      path: "Benchmarks/Pipeline", swiftSettings: strict),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
     .testTarget(name: "OrderBookTests", dependencies: ["OrderBook"], swiftSettings: strict),
     .testTarget(name: "FlowTests", dependencies: ["Flow"], swiftSettings: strict),
@@ -59,7 +64,14 @@ let package = Package(
     .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),
     .testTarget(
       name: "CommandLineTests", dependencies: ["rialto", "Flow", "OrderBook", "Primitives"], swiftSettings: strict),
-    .testTarget(name: "ClusterTests", dependencies: ["Node", "Client"], swiftSettings: strict),
+    .testTarget(
+      name: "ClusterTests",
+      dependencies: [
+        "Node", "Client", "Gossip", "EventLog", "Membership", "OrderBook", "Primitives", "Replica", "Storage", "Wire",
+        "Transport", "CSQLite", "rialto", nioCore, log,
+      ], swiftSettings: strict),
+    .testTarget(name: "BenchmarkTests", dependencies: ["Pipeline", "Primitives"], swiftSettings: strict),
+    .testTarget(name: "TidyTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

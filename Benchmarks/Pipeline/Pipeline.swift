@@ -6,8 +6,8 @@ import Primitives
 
 /// What an operation costs on its way through the core, stage by stage: one thread, no network, no disk.
 ///
-/// CPU time of this thread, not wall time, so that other processes on the machine disturb it little. Each stage works on
-/// what the stage before it made, and the book hash at the end depends on all of it.
+/// CPU time of this thread, not wall time, so that other processes on the machine disturb it little. Each stage works
+/// on what the stage before it made, and the book hash at the end depends on all of it.
 public struct Pipeline {
   /// Entries of one batch, and operations between two book hashes.
   static let batchEntries = 1_000

@@ -11,8 +11,8 @@ import Wire
 /// Every message has exactly one encoding, and a receiver refuses any other.
 ///
 /// Who asks numbers its requests. Numbers start where the client likes, ascend over the connection, and are never used
-/// twice; submissions, queries and subscriptions share one sequence. Answers may come in any order. At most
-/// `Limits.clientRequestsInFlightMax` requests may be unanswered: past that the node stops reading.
+/// twice; submissions, queries and subscriptions share one sequence. Answers may come in any order. The client library
+/// leaves at most `Limits.clientRequestsInFlightMax` requests unanswered; a node does not count them.
 ///
 /// | type | direction | message | answered by |
 /// |---|---|---|---|

@@ -24,7 +24,7 @@ public struct NodeStatus: Codable, Equatable, Sendable {
   public var tentative: UInt64
   /// Stamp up to which everything is final.
   public var finalStamp: UInt64
-  /// The node's time minus that of `finalStamp`.
+  /// Age of the oldest entry that is not final; 0 if all are.
   public var lagMilliseconds: Int64
   /// 64 hexadecimal digits.
   public var bookHash: String

@@ -1,7 +1,9 @@
 import OrderBook
 import Primitives
 
-/// Immutable record in one origin's log. Its sequence is its place in the log; origin and sequence together are its dot.
+/// Immutable record in one origin's log.
+///
+/// Its sequence is its place in the log; origin and sequence together are its dot.
 public struct Entry: Hashable, Sendable {
   public var stamp: Stamp
   public var payload: Payload

@@ -3,12 +3,12 @@ import Primitives
 
 /// An endless, seeded order flow that looks like a market.
 ///
-/// The mid price walks at random, with bursts in which it runs one way and takers follow it; prices cluster near the mid
-/// with a heavy-tailed distance, sizes have a heavy tail, and cancels and replacements mostly hit recent orders. The
-/// same seed and configuration give the same flow on every machine: integer arithmetic only.
+/// The mid price walks at random, with bursts in which it runs one way and takers follow it; prices cluster near the
+/// mid with a heavy-tailed distance, sizes have a heavy tail, and cancels and replacements mostly hit recent orders.
+/// The same seed and configuration give the same flow on every machine: integer arithmetic only.
 ///
-/// It follows its own orders in a `ShadowBook` of bounded size, so that memory and the resting book stay bounded however
-/// long it runs.
+/// It follows its own orders in a `ShadowBook` of bounded size, so that memory and the resting book stay bounded
+/// however long it runs.
 public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
   /// What the flow looks like. Shares are per thousand operations.
   public struct Configuration: Hashable, Sendable {

@@ -168,8 +168,8 @@ public struct Gossip: Sendable {
   public mutating func promise(_ beat: Beat) { frontier.receive(beat, from: me) }
 
   /// Somebody holds that much of an origin's log.
-  public mutating func learn(_ origin: OriginIndex, exists sequence: UInt64) {
-    repairs.learn(origin, exists: sequence)
+  public mutating func learn(_ origin: OriginIndex, exists sequence: UInt64, offered: Bool = false) {
+    repairs.learn(origin, exists: sequence, offered: offered)
   }
 
   // MARK: Timers

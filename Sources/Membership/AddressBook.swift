@@ -54,7 +54,7 @@ public struct AddressRecord: Hashable, Sendable {
   }
 
   public init(from reader: inout ByteReader) throws(CodecError) {
-    origin = OriginIndex(UInt32(try reader.readVarint("address origin", max: UInt64(Limits.originsMax))))
+    origin = OriginIndex(UInt32(try reader.readVarint("address origin", max: UInt64(Limits.originsMax - 1))))
     bootMilliseconds = try reader.readVarint("address boot")
     let utf8 = try reader.readPrefixed("address", max: Limits.addressBytesMax)
     guard let text = String(validating: utf8, as: UTF8.self) else { throw .invalid(field: "address") }

@@ -35,8 +35,8 @@ public enum KeyFile {
     let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
     guard let seed = [UInt8](hex: text), let key = Ed25519(seed: seed) else {
       throw StartError(
-        "the key file \(path) is damaged: it must hold 64 hexadecimal digits. Restore it from a backup; a new key makes "
-          + "another node")
+        "the key file \(path) is damaged: it must hold 64 hexadecimal digits. Restore it from a backup; a new key "
+          + "makes another node")
     }
     return key
   }

@@ -8,7 +8,8 @@ import Storage
 
 /// What is written behind the log, and what the node says of itself.
 extension NodeServer {
-  /// Items written at once: a large run costs half as much an item as a small one, a small one keeps orders waiting less.
+  /// Items written at once: a large run costs half as much an item as a small one, a small one keeps orders waiting
+  /// less.
   static let auditItemsPerRun = 4_000
   static let auditItemsUrgent = 10_000
   /// While orders come or wait to become final, the tables get a run this often.
@@ -26,11 +27,11 @@ extension NodeServer {
     if figures.accepted != auditAcceptedBefore || replica.isBusy { lastBusy = now }
     auditAcceptedBefore = figures.accepted
     let isBusy = now - lastBusy < .milliseconds(Self.auditIdleMilliseconds)
-    guard backlog > Self.auditBacklogMax || !isBusy || now - lastAudit >= .milliseconds(Self.auditBusyMilliseconds)
-    else {
-      return
-    }
-    writeAudit(itemsMax: backlog > Self.auditBacklogMax ? Self.auditItemsUrgent : Self.auditItemsPerRun)
+    // One that no longer grows can wait until the node is idle.
+    let isUrgent = backlog > Self.auditBacklogMax && backlog > auditBacklogBefore
+    auditBacklogBefore = backlog
+    guard isUrgent || !isBusy || now - lastAudit >= .milliseconds(Self.auditBusyMilliseconds) else { return }
+    writeAudit(itemsMax: isUrgent ? Self.auditItemsUrgent : Self.auditItemsPerRun)
     lastAudit = .now()
     if lastAudit - now > .milliseconds(Self.longTurnMilliseconds) {
       logger.info(
@@ -87,13 +88,12 @@ extension NodeServer {
     let inner = replica.status
     let trades = try store.tradesHash()
     let now = Self.now()
-    let isIdle = inner.tentative == 0 || inner.finalStamp == .zero
-    let lag = Int64(now.wallMilliseconds) - Int64(inner.finalStamp.milliseconds)
+    let lag = inner.oldestTentative.map { Int64(now.wallMilliseconds) - Int64($0.milliseconds) } ?? 0
     var status = NodeStatus(
       name: name, nodeID: configuration.key.publicKey.nodeID.description, clusterID: cluster.description,
       origin: me.value, view: configuration.genesis.view.number, entries: inner.entries, orders: inner.finalOrders,
       fills: inner.finalFills, applied: inner.applied, tentative: inner.tentative,
-      finalStamp: inner.finalStamp.value, lagMilliseconds: isIdle ? 0 : lag, bookHash: replica.bookHash().description,
+      finalStamp: inner.finalStamp.value, lagMilliseconds: max(0, lag), bookHash: replica.bookHash().description,
       tradesHash: trades.hash.description, vector: inner.vector.sequences, peers: peers(),
       uptimeSeconds: (now.wallMilliseconds - startedMilliseconds) / 1000, version: NodeConfiguration.version)
     status.auditLag = UInt64(max(0, pendingAudit))

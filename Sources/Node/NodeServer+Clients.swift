@@ -78,12 +78,16 @@ extension NodeServer {
   // MARK: Queries
 
   private func answer(_ query: ClientQuery, _ number: UInt64, _ session: ClientSession) {
-    do throws(StoreError) {
+    do {
       switch query {
       case .book(let symbol, let depth): answerBook(symbol, depth, number, session)
       case .order(let reference): try answerOrder(reference, number, session)
-      case .openOrders(let after): answerOpenOrders(after, number, session)
+      case .openOrders(let after): try answerOpenOrders(after, number, session)
       case .trades(let symbol, let count):
+        if let symbol, instrument(symbol) == nil {
+          session.refuse(number, .unknownSymbol, "no instrument \(symbol)")
+          return
+        }
         try catchUpAudit()
         let fills = try store.trades(symbol: symbol, newest: count)
         session.say(.answer(request: number, .trades(fills.map(marketTrade))))
@@ -144,74 +148,88 @@ extension NodeServer {
             sides: sides(of: dot, depth: depth)))))
   }
 
-  private func answerOrder(
-    _ reference: OrderReference, _ number: UInt64, _ session: ClientSession
-  ) throws(StoreError) {
+  private func answerOrder(_ reference: OrderReference, _ number: UInt64, _ session: ClientSession) throws {
     try catchUpAudit()
-    let stored: AuditOrder?
-    switch reference {
-    case .dot(let dot): stored = try store.order(dot)
-    case .client(let id): stored = try store.order(account: session.account, clientOrderID: id)
-    }
-    if let stored, stored.order.account == session.account, let detail = try detail(stored) {
-      session.say(.answer(request: number, .order(detail)))
-      return
-    }
-    // Not final yet: the book may know it.
     let account = session.account
-    let resting = replica.withBook { book -> RestingOrder? in
-      switch reference {
-      case .dot(let dot): book.order(dot)
-      case .client(let id): book.order(account: account, clientOrderID: id).flatMap { book.order($0) }
-      }
+    let dot: Dot?
+    switch reference {
+    case .dot(let named): dot = named
+    case .client(let id):
+      dot =
+        try store.order(account: account, clientOrderID: id)?.dot
+        ?? replica.withBook { $0.order(account: account, clientOrderID: id) }
     }
-    if let resting, resting.account == session.account, let detail = detail(resting) {
+    if let dot, let detail = try detail(of: dot, withFills: true), detail.account == account {
       session.say(.answer(request: number, .order(detail)))
     } else {
-      session.refuse(number, .notFound, "no such order of account \(session.account)")
+      session.refuse(number, .notFound, "no such order of account \(account)")
     }
   }
 
-  private func answerOpenOrders(_ after: Dot, _ number: UInt64, _ session: ClientSession) {
+  private func answerOpenOrders(_ after: Dot, _ number: UInt64, _ session: ClientSession) throws {
     let account = session.account
     var orders = replica.withBook { book in book.orders(of: account) }.filter { after < $0.dot }
     orders.sort { $0.dot < $1.dot }
     let isTruncated = orders.count > ClientLimits.ordersPerPageMax
-    let details = orders.prefix(ClientLimits.ordersPerPageMax).compactMap(detail)
+    let details = try orders.prefix(ClientLimits.ordersPerPageMax).compactMap { resting in
+      var detail = try detail(of: resting.dot, withFills: false)
+      detail?.openLots = resting.openLots
+      detail?.filledLots = resting.filledLots
+      return detail
+    }
     session.say(.answer(request: number, .orders(details, isTruncated: isTruncated)))
   }
 
-  private func detail(_ resting: RestingOrder) -> OrderDetail? {
-    guard let symbol = symbol(of: resting.instrument) else { return nil }
+  /// An order as it stands now: what the tables say of it, or the log if it is younger, and what tentative entries have
+  /// made of it since.
+  private func detail(of dot: Dot, withFills: Bool) throws -> OrderDetail? {
+    let stored = try store.order(dot)
+    let order: Order
+    let stamp: Stamp
+    if let stored {
+      (order, stamp) = (stored.order, stored.stamp)
+    } else if let entry = replica.entry(dot), case .command(.order(let young)) = entry.payload {
+      (order, stamp) = (young, entry.stamp)
+    } else {
+      return nil
+    }
+    guard let symbol = symbol(of: order.instrument) else { return nil }
+    var report = OrderReport(entry: dot, state: .pending)
+    if let stored {
+      report.state = OrderReport.State(rawValue: stored.status.rawValue) ?? .pending
+      report.openLots = stored.openLots
+      report.filledLots = stored.filledLots
+      report.reason = stored.cancelReason?.rawValue ?? stored.rejectReason?.rawValue ?? 0
+    }
+    var fills: [OrderFill] = []
+    if withFills, stored != nil { fills = try store.fills(of: dot).map { OrderFill($0, of: dot) } }
+    let tentative = withFills ? replica.tentativeReport(of: dot, after: report) : nil
+    if let tentative { fills += tentative.update.newFills }
+    let now = tentative ?? report
     return OrderDetail(
-      dot: resting.dot, stamp: .zero, clientOrderID: resting.clientOrderID, symbol: symbol, account: resting.account,
-      side: resting.side, type: .limit, timeInForce: .goodTillCancel, priceTicks: resting.priceTicks,
-      quantityLots: resting.openLots + resting.filledLots, openLots: resting.openLots, filledLots: resting.filledLots,
-      status: resting.filledLots > 0 ? .partiallyFilled : .open)
-  }
-
-  private func detail(_ stored: AuditOrder) throws(StoreError) -> OrderDetail? {
-    guard let symbol = symbol(of: stored.order.instrument) else { return nil }
-    let fills = try store.fills(of: stored.dot)
-    let order = stored.order
-    return OrderDetail(
-      dot: stored.dot, stamp: stored.stamp, clientOrderID: order.clientOrderID, symbol: symbol, account: order.account,
-      side: order.side, type: order.type, timeInForce: order.timeInForce, postOnly: order.postOnly, isFinal: true,
-      priceTicks: order.priceTicks, quantityLots: order.quantityLots, stopPriceTicks: order.stopPriceTicks,
-      displayLots: order.displayLots, expiry: order.expiry, openLots: stored.openLots, filledLots: stored.filledLots,
-      status: stored.status, reason: stored.cancelReason?.rawValue ?? stored.rejectReason?.rawValue ?? 0,
-      fills: fills.suffix(ClientLimits.fillsMax).map { fill in
-        let isMaker = fill.maker == stored.dot
-        return OrderFill(
-          priceTicks: fill.priceTicks, quantityLots: fill.quantityLots,
-          counterparty: isMaker ? fill.taker : fill.maker, isMaker: isMaker)
-      }, fillsOmitted: UInt64(max(0, fills.count - ClientLimits.fillsMax)))
+      dot: dot, stamp: stamp, clientOrderID: order.clientOrderID, symbol: symbol, account: order.account,
+      side: order.side, type: order.type, timeInForce: order.timeInForce, postOnly: order.postOnly,
+      isFinal: stored != nil && tentative == nil, priceTicks: order.priceTicks, quantityLots: order.quantityLots,
+      stopPriceTicks: order.stopPriceTicks, displayLots: order.displayLots, expiry: order.expiry,
+      openLots: now.openLots, filledLots: now.filledLots, status: OrderStatus(rawValue: now.state.rawValue) ?? .pending,
+      reason: now.reason, fills: fills.suffix(ClientLimits.fillsMax),
+      fillsOmitted: UInt64(max(0, fills.count - ClientLimits.fillsMax)))
   }
 
   func marketTrade(_ fill: AuditFill) -> MarketTrade {
     MarketTrade(
       symbol: symbol(of: fill.instrument) ?? Symbol("UNKNOWN")!, maker: fill.maker, taker: fill.taker,
       takerSide: fill.takerSide, priceTicks: fill.priceTicks, quantityLots: fill.quantityLots, stamp: fill.stamp)
+  }
+}
+
+extension OrderFill {
+  /// A fill as one of its two orders sees it.
+  init(_ fill: AuditFill, of dot: Dot) {
+    let isMaker = fill.maker == dot
+    self.init(
+      priceTicks: fill.priceTicks, quantityLots: fill.quantityLots, counterparty: isMaker ? fill.taker : fill.maker,
+      isMaker: isMaker)
   }
 }
 

@@ -117,6 +117,14 @@ extension NodeServer: ConnectionOwner {
     }
   }
 
+  public func connection(_ connection: Connection, failed error: FrameError) {
+    if let session = sessions[SessionID(connection.tag)], session.connection === connection {
+      session.drop("protocol error: \(error)")
+    } else {
+      connection.abort(reason: "protocol error: \(error)")
+    }
+  }
+
   public func connectionClosed(_ connection: Connection, reason: String) {
     connections[ObjectIdentifier(connection)] = nil
     logger.debug("connection closed", metadata: ["reason": "\(reason)"])

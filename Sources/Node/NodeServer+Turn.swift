@@ -25,7 +25,7 @@ extension NodeServer {
 
   func turn() {
     isTurnScheduled = false
-    guard !hasStopped else { return }
+    guard !hasStopped, !hasFailed else { return }
     let started = NIODeadline.now()
     replica.step(.flush, now: Self.now(), &effects)
     let stepped = NIODeadline.now()
@@ -60,7 +60,7 @@ extension NodeServer {
   /// left to do; what waits for a commit goes right behind it.
   private func carryOut() {
     var index = 0
-    while index < effects.count, !hasStopped {
+    while index < effects.count, !hasStopped, !hasFailed {
       let effect = effects[index]
       index += 1
       if let commit = effect.waitsFor, commit > committed {
@@ -124,7 +124,7 @@ extension NodeServer {
   private func log(_ notice: Notice) {
     switch notice {
     case .bookMismatch, .fork: logger.error("\(notice)")
-    case .badBatch, .badSignature, .badAddress, .quarantined: logger.warning("\(notice)")
+    case .badBatch, .badSignature, .badAddress, .quarantined, .unprovenClaim: logger.warning("\(notice)")
     case .deepRollback: logger.notice("\(notice)")
     }
   }

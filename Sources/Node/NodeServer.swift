@@ -61,6 +61,7 @@ public final class NodeServer: @unchecked Sendable {
   var auditQueue: [AppliedRun] = []
   var auditOffset = 0
   var auditAcceptedBefore: UInt64 = 0
+  var auditBacklogBefore = 0
   var lastAudit = NIODeadline.now()
   var lastBusy = NIODeadline.now()
   var market = MarketDesk()
@@ -70,6 +71,8 @@ public final class NodeServer: @unchecked Sendable {
   let stopped: EventLoopPromise<String?>
   var isStopping = false
   var hasStopped = false
+  /// Nothing may be written or sent any more.
+  var hasFailed = false
   var ticker: RepeatedTask?
 
   private init(
@@ -101,8 +104,8 @@ public final class NodeServer: @unchecked Sendable {
     let genesis = configuration.genesis
     guard let me = genesis.register.index(of: configuration.key.publicKey) else {
       throw StartError(
-        "the key of this node (\(configuration.key.publicKey)) is not in the member list; add it there on every node, or "
-          + "start with the right --key")
+        "the key of this node (\(configuration.key.publicKey)) is not in the member list; add it there on every node, "
+          + "or start with the right --key")
     }
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let relay = AcceptRelay()
@@ -153,8 +156,10 @@ public final class NodeServer: @unchecked Sendable {
       boot: UInt64.random(in: 1 ... .max, using: &generator), startedMilliseconds: now.wallMilliseconds)
     server.listener = listener
     do {
-      try server.recover()
+      try server.recover(settings)
     } catch {
+      server.hasStopped = true
+      server.stopped.fail(error)
       store.close()
       throw error
     }
@@ -162,19 +167,47 @@ public final class NodeServer: @unchecked Sendable {
     return server
   }
 
-  private func recover() throws {
-    let starts = register.origins.map { HashChain.start(cluster: cluster, origin: $0.origin, SHA256()) }
-    let report = try store.recover(own: me, chainStart: { starts[$0.int] }) { batch in
-      input(.recover(batch))
-      if replica.finalRunCount > 100_000 { collectFinal() }
+  /// Reads the log into the replica.
+  ///
+  /// The audit tables may know final entries that the log has lost. Then it is read twice: the second time nothing is
+  /// final that a lost entry may belong before, else it would be refused when peers send it again. The tables keep what
+  /// they have; it was derived from the whole log.
+  private func recover(_ settings: ReplicaConfiguration) throws {
+    var newest = [Stamp](repeating: .zero, count: register.count)
+    let position = store.auditPosition
+    var audited: UInt64 = 0
+    var report = try readLog { batch in
+      newest[batch.origin.int] = batch.lastStamp
+      let isWhole = batch.lastKey <= position
+      audited += UInt64(
+        isWhole
+          ? batch.entries.count
+          : batch.entries.prefix { OrderKey(stamp: $0.stamp, origin: batch.origin) <= position }.count)
     }
     for damage in report.damages {
       logger.error("log damaged, fetching it again from peers", metadata: ["damage": "\(damage)"])
+    }
+    if audited < store.counts().entries {
+      var settings = settings
+      // Whatever an origin has lost came after what it has left.
+      settings.finalStamp = min(settings.finalStamp, newest.min() ?? .zero)
+      replica = Replica(configuration: settings, signatures: configuration.key)
+      auditQueue.removeAll()
+      report = try readLog { _ in }
     }
     input(.recovered)
     collectFinal()
     logger.info(
       "log read", metadata: ["entries": "\(report.entries)", "batches": "\(report.batches)", "address": "\(address)"])
+  }
+
+  private func readLog(_ body: (Batch) -> Void) throws -> RecoveryReport {
+    let starts = register.origins.map { HashChain.start(cluster: cluster, origin: $0.origin, SHA256()) }
+    return try store.recover(own: me, chainStart: { starts[$0.int] }) { batch in
+      body(batch)
+      input(.recover(batch))
+      if replica.finalRunCount > 100_000 { collectFinal() }
+    }
   }
 
   private func startTicking() {
@@ -227,6 +260,7 @@ public final class NodeServer: @unchecked Sendable {
 
   /// A promise cannot be kept: nothing more is written, sent or said.
   func fail(_ reason: String) {
+    hasFailed = true
     logger.critical("stopping: \(reason)")
     stopNow(reason)
   }

@@ -21,8 +21,8 @@ import Primitives
 /// book     H(5, dot of the definition, symbol 16 bytes, tick mantissa u64, tick scale u8, lot mantissa u64,
 ///          lot scale u8, last trade price u64 or 0, bids, asks)
 /// ids      H(8, records u64, buckets u32, each bucket). The records in the window by rising key; a bucket is those of
-///          one second: H(7, second u64, records u64, blocks u32, each block); a block is H(6, records u32, each record)
-///          and ends as a block of orders does, by the low 4 bits of its record's dot, or with 64 records.
+///          one second: H(7, second u64, records u64, blocks u32, each block); a block is H(6, records u32, each
+///          record) and ends as a block of orders does, by the low 4 bits of its record's dot, or with 64 records.
 ///          record: dot, account u64, fingerprint u64, client order id
 /// stones   H(10, tombstones u64, blocks u32, each block), oldest first; block: H(9, tombstones u32, each): 64 each.
 ///          tombstone: second u64, account u64, dot, client order id

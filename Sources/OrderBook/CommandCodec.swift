@@ -88,8 +88,8 @@ public struct CommandContext: Sendable {
 }
 
 extension Order {
-  /// Type, time-in-force, self-trade prevention, post-only; client order id kind, display: what two orders of one client
-  /// usually share.
+  /// Type, time-in-force, self-trade prevention, post-only; client order id kind, display: what two orders of one
+  /// client usually share.
   @usableFromInline var shape: UInt16 {
     let low =
       UInt16(type.rawValue) | UInt16(timeInForce.rawValue) << 2 | UInt16(selfTradePrevention.rawValue) << 4

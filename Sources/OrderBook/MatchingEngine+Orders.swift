@@ -57,8 +57,8 @@ extension MatchingEngine {
       return noSlot
     }
     // An id is taken only if no order of that id can have been taken before and forgotten for its age since: a client's
-    // time is at most `ahead` after its entry's stamp, so the refusal starts that much before the forgetting. (Forgetting
-    // because of `Limits.clientOrderIDsMax` is not covered.)
+    // time is at most `ahead` after its entry's stamp, so the refusal starts that much before the forgetting.
+    // (Forgetting because of `Limits.clientOrderIDsMax` is not covered.)
     let ahead = Limits.stampAheadMillisecondsMax
     if order.clientTimeMilliseconds > stamp.milliseconds + ahead {
       tape.append(.rejected(entry: dot, reason: .clientTimeAhead, order: .none))

@@ -128,7 +128,8 @@ extension MatchingEngine {
 
   // MARK: Changes
 
-  /// Collect what `takeChangedLevels` returns? Off by default, and then without cost. Turning it on starts from nothing.
+  /// Collect what `takeChangedLevels` returns? Off by default, and then without cost. Turning it on starts from
+  /// nothing.
   public var tracksChangedLevels: Bool {
     get { ladder.pages.tracksChanges }
     set {

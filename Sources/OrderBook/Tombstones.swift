@@ -25,8 +25,8 @@ struct Tombstone {
 
 /// The cancels that wait for their orders, oldest first: at most `Limits.clientOrderIDsMax`, none older than 600 s.
 ///
-/// Unlike remembered ids these are lifted when their time is up or their order has come, and each lifting is a record of
-/// the undo journal: at any entry exactly those are here that an earlier cancel laid.
+/// Unlike remembered ids these are lifted when their time is up or their order has come, and each lifting is a record
+/// of the undo journal: at any entry exactly those are here that an earlier cancel laid.
 struct Tombstones: ~Copyable {
   private var stones = Slab(capacity: 16, blank: Tombstone())
   private var chains = Slab<UInt32>(capacity: 16, blank: noSlot)

@@ -37,7 +37,7 @@ public enum Limits {
   public static let peerQueueBytesMax = 4 * 1024 * 1024
   /// Bytes that may wait unsent for one client before it is dropped.
   public static let clientQueueBytesMax = 16 * 1024 * 1024
-  /// Requests of one client that may be unanswered; past it the connection is not read.
+  /// Requests that the client library leaves unanswered on a connection; more wait on its side.
   public static let clientRequestsInFlightMax = 65_536
   /// Bytes of batches that one delta may carry in a round.
   public static let deltaBytesPerRoundMax = 1024 * 1024

@@ -94,6 +94,8 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
   case bookMismatch(peer: OriginIndex, mine: Hash256, theirs: Hash256, selfCheckPassed: Bool)
   case deepRollback(depth: Int)
   case badAddress(origin: OriginIndex, from: OriginIndex)
+  /// A member said that it holds more of this node's log than this node, and did not show it.
+  case unprovenClaim(peer: OriginIndex, sequence: UInt64)
 
   public var description: String {
     switch self {
@@ -107,6 +109,8 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
       "same entries, other book than \(peer): mine \(mine.prefix(12)), theirs \(theirs.prefix(12)); self-check "
         + (passed ? "passed: the other side is wrong" : "failed: this replica is wrong")
     case .deepRollback(let depth): "rolled back \(depth) entries"
+    case .unprovenClaim(let peer, let sequence):
+      "member \(peer) claims \(sequence) entries of this node's log and does not show them"
     case .badAddress(let origin, let from): "address of origin \(origin) from \(from) has a bad signature"
     }
   }

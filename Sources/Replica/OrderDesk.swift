@@ -3,8 +3,8 @@ import Primitives
 
 /// Tells clients what became of their orders, and corrects it when a rollback changed what was told.
 ///
-/// For each entry of a listening client it keeps the events that concern it, as they stand on the tape now, and how many
-/// of them were told. A rollback takes events away; what is told next is the difference.
+/// For each entry of a listening client it keeps the events that concern it, as they stand on the tape now, and how
+/// many of them were told. A rollback takes events away; what is told next is the difference.
 struct OrderDesk: Sendable {
   private enum Happening: Equatable, Sendable {
     case event(OrderEvent)
@@ -37,7 +37,7 @@ struct OrderDesk: Sendable {
   }
 
   /// The orders that an event concerns.
-  private static func subjects(of event: OrderEvent) -> (Dot, Dot?) {
+  static func subjects(of event: OrderEvent) -> (Dot, Dot?) {
     switch event {
     case .accepted(let order), .rested(let order, _), .cancelled(let order, _, _), .expired(let order, _): (order, nil)
     case .filled(let fill): (fill.maker, fill.taker)
@@ -128,6 +128,7 @@ struct OrderDesk: Sendable {
     changed = waiting
     for dot in retiring { tracked[dot] = nil }
     retiring.removeAll(keepingCapacity: true)
+    if tracked.isEmpty { closed.removeAll() }
     return reports
   }
 
@@ -145,7 +146,8 @@ struct OrderDesk: Sendable {
     return report
   }
 
-  private static func fold(_ event: OrderEvent, of dot: Dot, into report: inout OrderReport, isNew: Bool) {
+  /// Carries a report one event further.
+  static func fold(_ event: OrderEvent, of dot: Dot, into report: inout OrderReport, isNew: Bool) {
     func restingState() -> OrderReport.State { report.filledLots > 0 ? .partiallyFilled : .open }
     switch event {
     case .accepted: report.state = restingState()

@@ -42,4 +42,9 @@ public struct OrderReport: Hashable, Sendable {
   public var newFills: [ReportedFill] = []
   /// Something told before was taken back by a rollback.
   public var isCorrection = false
+
+  public init(entry: Dot, state: State) {
+    self.entry = entry
+    self.state = state
+  }
 }

@@ -139,6 +139,13 @@ struct OriginLog: Sendable {
     return batches[index].hash
   }
 
+  /// An entry, if it is in memory.
+  func entry(at sequence: UInt64) -> Entry? {
+    let index = batchIndex(containing: sequence)
+    guard index < batches.count, batches[index].firstSequence <= sequence else { return nil }
+    return batches[index].entries[Int(sequence - batches[index].firstSequence)]
+  }
+
   /// Batches from `sequence` on, if memory reaches that far back.
   func batches(from sequence: UInt64, through: UInt64, bytesMax: Int) -> [Batch]? {
     guard let first = batches.first, first.firstSequence <= sequence else { return nil }

@@ -79,7 +79,7 @@ extension Replica {
     switch message {
     case .batch(let sealed): receive(sealed, from: peer, now, &effects)
     case .heartbeat(let heartbeat):
-      for ack in heartbeat.acks { check(ack, from: peer, &effects) }
+      for ack in heartbeat.acks { check(ack, from: peer, now, &effects) }
       gossip.receive(heartbeat, from: peer)
       heardFrom.insert(peer)
     case .announce(let heads): gossip.receiveAnnounce(heads, from: peer)
@@ -91,7 +91,7 @@ extension Replica {
     case .digest(let digest): receive(digest, from: peer, now, &effects)
     case .vector(let vector):
       gossip.receiveVector(vector, from: peer)
-      checkOwnLog(vector[me], from: peer, &effects)
+      checkOwnLog(vector[me], from: peer, now)
       heardFrom.insert(peer)
     case .addresses(let records): receive(addresses: records, from: peer, now, &effects)
     case .served(let origin, _): gossip.receiveServed(origin, from: peer)
@@ -99,23 +99,44 @@ extension Replica {
   }
 
   /// An ack tells a hash: at a batch end that is known here, it must be the same.
-  private mutating func check(_ ack: Ack, from peer: OriginIndex, _ effects: inout [Effect]) {
+  private mutating func check(
+    _ ack: Ack, from peer: OriginIndex, _ now: LogicalTime, _ effects: inout [Effect]
+  ) {
     guard ack.origin.int < sequencer.logs.count else { return }
     let log = sequencer.logs[ack.origin.int]
     if let mine = log.hash(at: ack.head.sequence), mine != ack.head.hash {
       effects.append(.notice(.fork(origin: ack.origin, sequence: ack.head.sequence, from: peer)))
     }
-    if ack.origin == me { checkOwnLog(ack.head.sequence, from: peer, &effects) }
+    if ack.origin == me { checkOwnLog(ack.head.sequence, from: peer, now) }
   }
 
-  /// Others hold more of this node's log than its own disk: it has lost data, and must not sign those sequences again.
-  private func checkOwnLog(_ sequence: UInt64, from peer: OriginIndex, _ effects: inout [Effect]) {
-    let held = sequencer.logs[me.int].held.sequence
-    guard sequence > held else { return }
+  /// Somebody says that it holds more of this node's log than the disk here: then data was lost, and these sequences
+  /// must not be written again. Anybody can say so; the batch with this node's own signature proves it, and is asked
+  /// for.
+  private mutating func checkOwnLog(_ sequence: UInt64, from peer: OriginIndex, _ now: LogicalTime) {
+    guard sequence > sequencer.logs[me.int].held.sequence, sequence > unprovenClaim, ownLogClaim == nil else { return }
+    ownLogClaim = (peer, sequence, now.monotonicMicroseconds + Self.claimMicroseconds)
+    gossip.learn(me, exists: sequence, offered: true)
+  }
+
+  /// A batch of this node's own log that it does not have.
+  private mutating func receiveOwn(
+    _ sealed: SealedBatch, _ header: BatchHeader, from peer: OriginIndex, _ effects: inout [Effect]
+  ) {
+    let held = sequencer.logs[me.int].held
+    guard header.firstSequence == held.sequence + 1, isSigned(sealed, origin: me, previous: held.hash) else { return }
     effects.append(
       .halt(
-        "member \(peer) holds \(sequence) entries of this node's log, the disk here only \(held): data was lost. "
-          + "Restore this node's data directory, or take the node out of the cluster"))
+        "member \(peer) holds \(header.lastSequence) entries of this node's log, the disk here only \(held.sequence): "
+          + "data was lost. Restore this node's data directory, or take the node out of the cluster"))
+  }
+
+  /// A claim that nobody proved in time does not stop this node.
+  mutating func expireClaim(_ now: LogicalTime, _ effects: inout [Effect]) {
+    guard let claim = ownLogClaim, now.monotonicMicroseconds >= claim.untilMicroseconds else { return }
+    ownLogClaim = nil
+    unprovenClaim = claim.sequence
+    effects.append(.notice(.unprovenClaim(peer: claim.peer, sequence: claim.sequence)))
   }
 
   // MARK: Batches
@@ -131,7 +152,8 @@ extension Replica {
       return
     }
     let origin = header.origin
-    guard origin.int < sequencer.logs.count, origin != me else { return }
+    guard origin.int < sequencer.logs.count, !distrusted.contains(origin) else { return }
+    guard origin != me else { return receiveOwn(sealed, header, from: peer, &effects) }
     gossip.learn(origin, exists: header.lastSequence)
     let held = sequencer.logs[origin.int].held.sequence
     if header.lastSequence <= held {
@@ -236,11 +258,16 @@ extension Replica {
   mutating func verifyLazily(_ effects: inout [Effect]) {
     for index in sequencer.logs.indices {
       let log = sequencer.logs[index]
-      guard log.verified < log.held.sequence, let newest = log.batches.last else { continue }
+      guard log.verified < log.held.sequence, !distrusted.contains(log.origin), let newest = log.batches.last else {
+        continue
+      }
       let head = Head(sequence: newest.lastSequence, hash: newest.hash)
       if isValid(newest.signature, view: newest.view, origin: log.origin, head: head) {
         sequencer.logs[index].verified = newest.lastSequence
       } else {
+        // It proved its key when it connected, and then sent what it did not sign: nothing more is taken from it. What
+        // was taken stays, as evidence, and is not final without the others.
+        distrusted.insert(log.origin)
         effects.append(.notice(.badSignature(origin: log.origin, from: log.origin)))
         effects.append(.disconnect(log.origin, reason: "batch with a bad signature"))
       }

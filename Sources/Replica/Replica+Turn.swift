@@ -106,6 +106,7 @@ extension Replica {
     if now.wallMilliseconds > configuration.clockCeiling.milliseconds { isPastCeiling = true }
     if let started = startedMicroseconds, micros >= started + Self.readinessMicroseconds { isPastReadiness = true }
     for address in dueAddresses(micros) { effects.append(.dial(address)) }
+    expireClaim(now, &effects)
     if micros >= nextVerifyMicroseconds {
       nextVerifyMicroseconds = micros + Self.verifyMicroseconds
       verifyLazily(&effects)
@@ -143,8 +144,8 @@ extension Replica {
     emit(actions, after: 0, &effects)
   }
 
-  /// A beat covers the own log up to its last durable batch: with entries beyond that, nothing above their stamps may be
-  /// promised yet.
+  /// A beat covers the own log up to its last durable batch: with entries beyond that, nothing above their stamps may
+  /// be promised yet.
   private mutating func promise(_ now: LogicalTime, _ effects: inout [Effect]) -> Beat? {
     let log = sequencer.logs[me.int]
     guard log.acked.sequence == log.held.sequence, open.isEmpty, ownSealed.isEmpty else { return nil }

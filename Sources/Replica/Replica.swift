@@ -23,6 +23,8 @@ public struct Replica: ~Copyable {
   static let rollbackRestMicrosecondsMax: UInt64 = 100_000
   static let bookHashMicrosecondsMin: UInt64 = 100_000
   static let verifyMicroseconds: UInt64 = 100_000
+  /// How long a member has to show that it holds more of this node's log than this node.
+  static let claimMicroseconds: UInt64 = 2_000_000
 
   let configuration: ReplicaConfiguration
   let signatures: any Signatures
@@ -140,7 +142,8 @@ public struct Replica: ~Copyable {
       restingOrders: sequencer.engine.restingOrders, applications: sequencer.counters.applications,
       rollbacks: sequencer.counters.rollbacks, rollbackDepthMax: sequencer.counters.rollbackDepthMax,
       undone: sequencer.counters.undone, quarantined: sequencer.logs.contains { $0.hasQuarantined },
-      bookMismatches: bookMismatches, duplicateBatches: duplicateBatches, isReady: isReady)
+      bookMismatches: bookMismatches, duplicateBatches: duplicateBatches, isReady: isReady,
+      oldestTentative: sequencer.oldestTentative)
   }
 
   /// Whether entries wait to be applied or to become final.
@@ -179,6 +182,31 @@ public struct Replica: ~Copyable {
   /// Reads the book as applied now.
   public func withBook<Result>(_ body: (borrowing MatchingEngine) -> Result) -> Result { body(sequencer.engine) }
 
+  /// An entry that is still in memory; all that are not final are.
+  public func entry(_ dot: Dot) -> Entry? {
+    guard dot.origin.int < sequencer.logs.count else { return nil }
+    return sequencer.logs[dot.origin.int].entry(at: dot.sequence)
+  }
+
+  /// What tentative entries made of an order that stands at `report` without them.
+  /// - Returns: nil if nothing tentative concerns it.
+  /// - Complexity: O(tentative events).
+  public func tentativeReport(of dot: Dot, after report: OrderReport) -> OrderReport? {
+    var now = report
+    var isConcerned = false
+    for index in sequencer.tail.indices.prefix(1) {
+      // The tape may still hold events that are final; they end where the tail begins.
+      for position in sequencer.tail[index].tapeStart..<sequencer.tapeEnd {
+        let event = sequencer.event(at: position)
+        let (first, second) = OrderDesk.subjects(of: event)
+        guard first == dot || second == dot else { continue }
+        isConcerned = true
+        OrderDesk.fold(event, of: dot, into: &now, isNew: true)
+      }
+    }
+    return isConcerned ? now : nil
+  }
+
   /// Changes of levels since the last call; tracked once asked for.
   public mutating func takeChangedLevels() -> [LevelChange] {
     sequencer.engine.tracksChangedLevels = true
@@ -194,10 +222,17 @@ public struct Replica: ~Copyable {
   /// Whether orders are taken: the log is read, the clock has passed what was promised before the restart (else each
   /// restart would push stamps further ahead), and others have said how far they hold this node's log.
   var isReady: Bool {
-    guard hasRecovered, isPastCeiling else { return false }
+    guard hasRecovered, isPastCeiling, ownLogClaim == nil else { return false }
     let others = configuration.view.members.count - 1
     return others == 0 || isPastReadiness || heardFrom.count * 2 >= others + 1
   }
+
+  /// A member says that it holds more of this node's log than is on disk here: until when it may prove that.
+  var ownLogClaim: (peer: OriginIndex, sequence: UInt64, untilMicroseconds: UInt64)?
+  /// Log lengths that were claimed and not proven; claims up to here are not listened to again.
+  var unprovenClaim: UInt64 = 0
+  /// Origins that signed what they should not have; nothing of theirs is taken any more.
+  var distrusted: Set<OriginIndex> = []
 
   /// Set once the wait for others at the start is over.
   var isPastReadiness = false

@@ -62,4 +62,6 @@ public struct ReplicaStatus: Hashable, Sendable {
   public var bookMismatches: UInt64
   public var duplicateBatches: UInt64
   public var isReady: Bool
+  /// Stamp of the oldest entry that is not final; nil if all are.
+  public var oldestTentative: Stamp?
 }

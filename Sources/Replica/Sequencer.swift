@@ -63,6 +63,11 @@ struct Sequencer: ~Copyable {
   var unapplied: UInt64 { logs.reduce(0) { $0 + $1.visible - $1.applied } }
   var tentative: UInt64 { logs.reduce(0) { $0 + $1.held.sequence - $1.final } }
 
+  var oldestTentative: Stamp? {
+    if let first = tail.first { return first.key.stamp }
+    return logs.compactMap { $0.nextKey?.stamp }.min()
+  }
+
   /// Applies visible entries with stamps up to `limit`, at most `count` of them.
   /// - Precondition: nothing visible has a key below the applied tail; `rollBack` first.
   /// - Returns: how many were applied.

@@ -119,8 +119,10 @@ public final class Store {
   /// Ends the use of the file. Every later call throws `closed`.
   ///
   /// Fast: the write-ahead log stays where it is and is read at the next opening.
-  public func close() {
+  /// - Parameter movingLog: first move it into the main file, which may take seconds; then that file is all there is.
+  public func close(movingLog: Bool = false) {
     guard !isClosed else { return }
+    if movingLog { _ = try? perform { try $0.checkpoint(.truncate) } }
     isClosed = true
     // Statements first: a connection with statements does not close.
     statements = [:]

@@ -9,6 +9,9 @@ public protocol ConnectionOwner: AnyObject {
   /// Everything that could be read without waiting has been given.
   func connectionReadComplete(_ connection: Connection)
   func connection(_ connection: Connection, isWritable: Bool)
+  /// After the handshake came what no frame can be cut from. Nothing more is read; the owner closes, with or without a
+  /// word.
+  func connection(_ connection: Connection, failed error: FrameError)
   /// Once, whatever ended it; `reason` is for the log.
   func connectionClosed(_ connection: Connection, reason: String)
 }
@@ -139,7 +142,7 @@ public final class Connection: ChannelInboundHandler {
       if established == nil {
         perform([.refuse(Refusal(.malformed, error.description))])
       } else {
-        abort(reason: "protocol error: \(error)")
+        owner?.connection(self, failed: error)
       }
     }
   }

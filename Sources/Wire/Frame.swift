@@ -3,8 +3,8 @@ import Primitives
 
 /// One frame as it came: `u32 length, u8 type, body`, where length counts type and body, little-endian.
 ///
-/// Everything that peers and clients say to each other is a frame. Types `0x01…0x0f` are the handshake's, `0x20…0x3f`
-/// go from a client to a node, `0x40…0x5f` from a node to a client, `0x60…` between members.
+/// Everything that peers and clients say to each other is a frame. Types `0x01…0x0f` are the handshake's, `0x10…0x1f`
+/// go between members, `0x20…0x3f` from a client to a node, `0x40…0x5f` from a node to a client.
 public struct Frame: Equatable, Sendable {
   /// Bytes before the body: the length and the type.
   public static let headerByteCount = 5

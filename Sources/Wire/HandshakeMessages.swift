@@ -157,7 +157,7 @@ public struct Welcome: Equatable, Sendable {
   public init(body: UnsafeRawBufferPointer) throws(CodecError) {
     var reader = ByteReader(body)
     let name = try reader.readText("node name", max: Limits.nameBytesMax)
-    let origin = try reader.readVarint("origin", max: UInt64(Limits.originsMax))
+    let origin = try reader.readVarint("origin", max: UInt64(Limits.originsMax - 1))
     let stamp: UInt64 = try reader.readFixed("stamp")
     try reader.expectEnd()
     self.init(nodeName: name, origin: OriginIndex(UInt32(origin)), stamp: Stamp(stamp))

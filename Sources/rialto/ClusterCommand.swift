@@ -19,8 +19,8 @@ extension ClusterCommand {
       abstract: "Start nodes, trade, wait until all agree, print the summary, end everything.",
       discussion: """
         The flow goes to all nodes in turn: 'random' (for --seconds), or a CSV file as 'rialto replay' reads it, to its
-        end. Without --rate, as fast as answers come, up to 1,000 unanswered at each node. A table shows each second what
-        every node holds.
+        end. Without --rate, as fast as answers come, up to 1,000 unanswered at each node. A table shows each second
+        what every node holds.
 
         Examples:
           rialto cluster run --nodes 3 --seconds 20
@@ -73,14 +73,14 @@ extension ClusterCommand {
       commandName: "up",
       abstract: "Start a cluster in the background, in a directory; what ran there before goes on from its files.",
       discussion: "Example:\n  rialto cluster up --nodes 3\n  rialto cluster status\n  rialto cluster down")
-    @Option(help: "Nodes of a new cluster.") var nodes = 3
-    @Option(help: "Peers that a new batch is offered to.") var fanout = 3
-    @Option(help: "Least level that nodes log to their files.") var logLevel = "info"
+    @Option(help: "Nodes of a new cluster. (default: 3)") var nodes: Int?
+    @Option(help: "In a new cluster, peers that a new batch is offered to. (default: 3)") var fanout: Int?
+    @Option(help: "In a new cluster, least level that nodes log to their files. (default: info)") var logLevel: String?
     @OptionGroup var place: DirectoryOption
     @Flag(help: "Print the result as one JSON object on one line.") var json = false
 
     func validate() throws {
-      guard (1...64).contains(nodes), fanout >= 1 else {
+      guard (1...64).contains(nodes ?? 3), fanout ?? 3 >= 1 else {
         throw ValidationError("--nodes must be between 1 and 64, --fanout at least 1.")
       }
     }
@@ -88,8 +88,15 @@ extension ClusterCommand {
     func run() async throws {
       try await explaining {
         let directory = place.directory
-        if (try? directory.settings()) == nil {
-          try directory.create(.init(nodes: nodes, fanout: fanout, seed: 0, logLevel: logLevel))
+        if let there = try? directory.settings() {
+          if nodes ?? there.nodes != there.nodes || fanout ?? there.fanout != there.fanout {
+            throw CommandError(
+              "\(directory.path) holds a cluster of \(there.nodes) nodes with fanout \(there.fanout)",
+              advice: "Leave the options out to start it again, or name another --dir.")
+          }
+        } else {
+          try directory.create(
+            .init(nodes: nodes ?? 3, fanout: fanout ?? 3, seed: 0, logLevel: logLevel ?? "info"))
         }
         for name in ClusterDirectory.names(try directory.settings().nodes) where directory.node(name).running == nil {
           let process = try await directory.start(name, attached: false)

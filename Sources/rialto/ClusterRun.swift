@@ -242,8 +242,8 @@ struct ClusterSummary {
     Output.result(
       "\(report.total.accepted.grouped) operations accepted in \(report.duration.short) "
         + "(\(report.acceptedPerSecond.short)/s, of them \(ordersPerSecond.short)/s orders); "
-        + "accepted after \(latency.percentile(permille: 500).short) (p50), \(latency.percentile(permille: 990).short) (p99)"
-    )
+        + "accepted after \(latency.percentile(permille: 500).short) (p50), "
+        + "\(latency.percentile(permille: 990).short) (p99)")
     if kills > 0 {
       Output.result("\(kills) kills; acknowledged orders missing anywhere: \(missing)")
     }
@@ -252,8 +252,8 @@ struct ClusterSummary {
     }
     if isConverged, let convergence, let first = statuses.first {
       Output.result(
-        "all \(statuses.count) nodes hold the same book \(first.bookHash.prefix(16))… and the same \(first.fills.grouped) "
-          + "fills \(first.tradesHash.prefix(16))…, \(convergence.short) after the last order")
+        "all \(statuses.count) nodes hold the same book \(first.bookHash.prefix(16))… and the same "
+          + "\(first.fills.grouped) fills \(first.tradesHash.prefix(16))…, \(convergence.short) after the last order")
     } else {
       Output.result("the nodes do NOT agree; keep their files with --dir and look at `rialto status`")
     }

@@ -90,7 +90,7 @@ enum Instruments {
       if records.count == 1 { return records[0] }
       throw CommandError(
         records.isEmpty ? "no instrument is defined yet" : "there are several instruments; name one",
-        advice: records.isEmpty ? "rialto flow random defines one" : known)
+        advice: records.isEmpty ? "define one: rialto instrument define BTC-USD --to host:port" : known)
     }
     let wanted = try parseSymbol(symbol)
     guard let record = records.first(where: { $0.instrument.symbol == wanted }) else {

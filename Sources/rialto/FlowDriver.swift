@@ -12,11 +12,12 @@ struct FlowNode: Sendable {
   var reconnect: (@Sendable () async throws -> RialtoClient)?
 }
 
-/// Sends a flow of operations to several nodes, in rotation among those that have room, and watches what becomes of them.
+/// Sends a flow of operations to several nodes, in rotation among those that have room, and watches what becomes of
+/// them.
 ///
 /// An operation whose fate is unknown (its connection was lost) and one that a node could not take just then is sent
-/// again, to whichever node is next: its client order id takes effect once. So every operation of a flow that runs to its
-/// end is accepted, or refused for good.
+/// again, to whichever node is next: its client order id takes effect once. So every operation of a flow that runs to
+/// its end is accepted, or refused for good.
 final class FlowDriver: Sendable {
   struct Settings: Sendable {
     var instrument: Dot

@@ -14,8 +14,9 @@ struct NodeCommand: AsyncParsableCommand {
     commandName: "node",
     abstract: "Run one node: listen, join its cluster, take orders.",
     discussion: """
-      A node needs the member list of its cluster (`rialto genesis`), its own key (made at the first start) and, unless it
-      is the only one, the address of any other member; it finds the rest by itself. SIGTERM or Ctrl-C stops it cleanly.
+      A node needs the member list of its cluster (`rialto genesis`), its own key (made at the first start) and, unless
+      it is the only one, the address of any other member; it finds the rest by itself. SIGTERM or Ctrl-C stops it
+      cleanly.
 
       Examples:
         rialto node --data n1 --genesis genesis.json --listen 127.0.0.1:7001

@@ -15,7 +15,7 @@ struct Rialto: AsyncParsableCommand {
     version: NodeConfiguration.version,
     subcommands: [
       ReplayCommand.self, NodeCommand.self, ClusterCommand.self, FlowCommand.self, OrderCommand.self, BookCommand.self,
-      TradesCommand.self, StatusCommand.self, KeyCommand.self, GenesisCommand.self,
+      TradesCommand.self, StatusCommand.self, InstrumentCommand.self, KeyCommand.self, GenesisCommand.self,
     ])
 
   static func main() async { await Self.runAndExit() }

@@ -106,6 +106,7 @@ struct StatusCommand: AsyncParsableCommand {
     line.add("tentative", status.tentative)
     line.add("lag_ms", status.lagMilliseconds)
     line.add("trades_hash", status.tradesHash)
+    line.add("audit_lag", status.auditLag)
     line.add("book_hash", status.bookHash)
     line.add(
       "peers",
@@ -116,6 +117,15 @@ struct StatusCommand: AsyncParsableCommand {
         line.add("connected", peer.connected)
         return line
       })
+    line.add("ready", status.ready)
+    line.add("missing", status.missing)
+    line.add("resting_orders", status.restingOrders)
+    line.add("applications", status.applications)
+    line.add("rollbacks", status.rollbacks)
+    line.add("rollback_depth_max", status.rollbackDepthMax)
+    line.add("book_mismatches", status.bookMismatches)
+    line.add("fsync_p50_us", status.fsyncP50Microseconds)
+    line.add("fsync_p99_us", status.fsyncP99Microseconds)
     line.add("uptime_seconds", status.uptimeSeconds)
     line.add("version", status.version)
     return line

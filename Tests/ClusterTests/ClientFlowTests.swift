@@ -36,7 +36,7 @@ import Wire
       #expect(cancelled.cancelReason == .requested)
       try await told.last(of: cancel.dot, is: .done)
       let late = try await maker.accepted(.cancel(resting), after: cancel.stamp)
-      #expect(try await told.last(of: late.dot, is: .rejected).rejectReason == .notOpen)
+      try await told.rejection(of: late.dot, for: .notOpen)
     }
   }
 
@@ -51,8 +51,7 @@ import Wire
 
       // In its own name: taken, and rejected by the book.
       let cancel = try await other.accepted(.cancel(order, account: 2), after: order.stamp)
-      let rejected = try await told.last(of: cancel.dot, is: .rejected)
-      #expect(rejected.rejectReason == .notOwner && rejected.other == order.dot)
+      #expect(try await told.rejection(of: cancel.dot, for: .notOwner).other == order.dot)
       // In the owner's name: not taken.
       guard case .refused(let refusal) = try await other.submit([.cancel(order, account: 1)])[0] else {
         Issue.record("taken in another account's name")
@@ -81,11 +80,9 @@ import Wire
       for name in cluster.names { clients.append(try await cluster.connect(name, onUpdates: told.record)) }
       for client in clients {
         let again = try await client.accepted(command, after: first.stamp)
-        let update = try await told.last(of: again.dot, is: .rejected)
-        #expect(update.rejectReason == .repeated && update.other == first.dot)
+        #expect(try await told.rejection(of: again.dot, for: .repeated).other == first.dot)
         let changed = try await client.accepted(.limit(instrument, .buy, 101, 5, id: id), after: first.stamp)
-        let refused = try await told.last(of: changed.dot, is: .rejected)
-        #expect(refused.rejectReason == .duplicateID && refused.other == first.dot)
+        #expect(try await told.rejection(of: changed.dot, for: .duplicateID).other == first.dot)
         // Another account's ids are its own.
         let stranger = try await cluster.connect(client.welcome.nodeName, account: 44, onUpdates: told.record)
         let own = try await stranger.accepted(
@@ -178,8 +175,7 @@ import Wire
         if index % 2 == 1 {
           try await told.last(of: acceptance.dot, is: .open)
         } else {
-          let update = try await told.last(of: acceptance.dot, is: .rejected)
-          #expect(update.rejectReason == cases[index / 2].1, "\(cases[index / 2].0)")
+          try await told.rejection(of: acceptance.dot, for: cases[index / 2].1)
         }
       }
       let other = try await cluster.connect("n2")

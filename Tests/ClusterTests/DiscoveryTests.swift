@@ -81,7 +81,8 @@ import Wire
     }
   }
 
-  @Test(.timeLimit(.minutes(1)), arguments: [1, 2, 4]) func fiveNodesAgreeWhateverTheFanout(_ fanout: Int) async throws {
+  @Test(.timeLimit(.minutes(1)), arguments: [1, 2, 4]) func fiveNodesAgreeWhateverTheFanout(_ fanout: Int) async throws
+  {
     try await withCluster(5) { cluster in
       try await cluster.startAll(fanout: fanout)
       try await tradeAndAgree(cluster, orders: 60)

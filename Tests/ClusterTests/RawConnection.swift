@@ -139,8 +139,9 @@ final class RawConnection {
 
 extension TestCluster {
   /// A connection that has shown the key of a member, which does not run here.
-  func rawMember(_ name: String, to target: String, boot: UInt64 = .random(in: 1 ... .max)) async throws -> RawConnection
-  {
+  func rawMember(
+    _ name: String, to target: String, boot: UInt64 = .random(in: 1 ... .max)
+  ) async throws -> RawConnection {
     let connection = try RawConnection(to: try address(target))
     try await connection.shake(memberHandshake(name, boot: boot))
     return connection

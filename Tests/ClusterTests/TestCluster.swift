@@ -71,7 +71,9 @@ final class TestCluster: Sendable {
     for name in names { try await start(name, peers: name == names[0] ? [] : [names[0]], fanout: fanout) }
   }
 
-  func server(_ name: String) throws -> NodeServer { try #require(servers.withLock { $0[name] }, "\(name) does not run") }
+  func server(_ name: String) throws -> NodeServer {
+    try #require(servers.withLock { $0[name] }, "\(name) does not run")
+  }
 
   func address(_ name: String) throws -> Address { try server(name).address }
 
@@ -157,9 +159,7 @@ extension [RialtoClient] {
       return try await eventually("all nodes are quiet", seconds: seconds) {
         last = []
         for client in self { last.append(try await client.status()) }
-        let isQuiet = last.allSatisfy {
-          $0.entries == last[0].entries && $0.tentative == 0 && $0.missing == 0 && $0.auditLag == 0
-        }
+        let isQuiet = last.allSatisfy { $0.entries == last[0].entries && $0.tentative == 0 && $0.auditLag == 0 }
         return isQuiet ? last : nil
       }
     } catch let error as TimedOut {

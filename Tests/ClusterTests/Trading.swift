@@ -115,6 +115,20 @@ final class UpdateRecorder: Sendable {
 
   func all(of entry: Dot) -> [OrderUpdate] { updates.withLock { $0.filter { $0.entry == entry } } }
 
+  /// Waits until the newest update of an entry is a rejection for this reason. An entry that comes before its target
+  /// may be rejected for another one first.
+  @discardableResult
+  func rejection(of entry: Dot, for reason: RejectReason) async throws -> OrderUpdate {
+    do {
+      return try await eventually("rejection of \(entry): \(reason)", seconds: 15) {
+        let last = self.all(of: entry).last
+        return last?.rejectReason == reason ? last : nil
+      }
+    } catch let error as TimedOut {
+      throw TimedOut(description: "\(error.description); told: \(all(of: entry))")
+    }
+  }
+
   /// Waits until the newest update of an entry says so.
   @discardableResult
   func last(of entry: Dot, is state: UpdateState) async throws -> OrderUpdate {

@@ -189,7 +189,8 @@ enum GoldenVectors {
         taker: Dot(origin: OriginIndex(2), sequence: taker), priceTicks: price, quantityLots: quantity))
   }
 
-  /// Orders, cancels and amends share account, price and client order id; fills and definitions share nothing with them.
+  /// Orders, cancels and amends share account, price and client order id; fills and definitions share nothing with
+  /// them.
   private static let shared: [Payload] = [
     order { ($0.clientOrderID, $0.clientTimeMilliseconds) = (ClientOrderID(500), 1_700_000_017_000) },
     cancel(.client(ClientOrderID(501))),

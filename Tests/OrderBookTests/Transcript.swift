@@ -11,8 +11,8 @@ import Primitives
 /// alice cancel-all         nothing         wait 601s         book
 /// ```
 ///
-/// Every command but the last two is the next entry of origin 1, so that dots count 1-1, 1-2 … `known` gives the target's
-/// stamp: then the order must have been applied.
+/// Every command but the last two is the next entry of origin 1, so that dots count 1-1, 1-2 … `known` gives the
+/// target's stamp: then the order must have been applied.
 struct Transcript: ~Copyable {
   private var engine = MatchingEngine()
   private var sequence: UInt64 = 0

@@ -8,7 +8,7 @@ import Testing
 
 /// What one replica does with stamps, promises, full tails, other books.
 struct ReplicaTests {
-  private func limit(
+  func limit(
     _ instrument: Dot, _ side: Side, price: Int64, quantity: Int64, account: UInt64 = 1, id: ClientOrderID = .none,
     time: UInt64 = 0
   ) -> Command {
@@ -197,5 +197,46 @@ struct ReplicaTests {
     cluster.run(milliseconds: 300)
     #expect(cluster.nodes[1].halted != nil)
     #expect(cluster.nodes[1].accepted.isEmpty)
+  }
+}
+
+extension ReplicaTests {
+  @Test func aClaimWithoutProofDoesNotStopANode() throws {
+    let cluster = try VirtualCluster(nodes: 3, seed: 11)
+    let instrument = cluster.defineInstrument()
+    // Member 1 says that it holds a thousand entries of member 0's log; there are none.
+    let lie = Heartbeat(
+      view: 0, beat: nil, acks: [Ack(origin: OriginIndex(0), head: Head(sequence: 1_000, hash: .zero))])
+    cluster.give(.message(from: OriginIndex(1), .heartbeat(lie)), to: 0)
+    #expect(!cluster.nodes[0].replica.status.isReady, "it waits for the proof")
+    cluster.run(milliseconds: 2_500)
+    #expect(cluster.nodes[0].halted == nil)
+    #expect(cluster.nodes[0].notices == [.unprovenClaim(peer: OriginIndex(1), sequence: 1_000)])
+    cluster.give(.message(from: OriginIndex(1), .heartbeat(lie)), to: 0)
+    cluster.submit([limit(instrument, .buy, price: 1, quantity: 1)], to: 0)
+    #expect(cluster.nodes[0].accepted.count == 1, "the same lie is not listened to twice")
+  }
+
+  @Test func whatEndedTentativelyCanBeLookedUp() throws {
+    let cluster = try VirtualCluster(nodes: 3, seed: 12)
+    let instrument = cluster.defineInstrument()
+    cluster.submit([limit(instrument, .buy, price: 10, quantity: 5)], to: 0)
+    #expect(cluster.settle())
+    let maker = cluster.nodes[0].accepted[0].dot
+    cluster.cut = [2, 1_002, 2_000, 2_001]
+    cluster.submit([limit(instrument, .sell, price: 10, quantity: 5)], to: 0)
+    cluster.run(milliseconds: 50)
+    let taker = cluster.nodes[0].accepted[1].dot
+    let replica = { cluster.nodes[0].replica.tentativeReport(of: $0, after: OrderReport(entry: $0, state: .open)) }
+    let made = try #require(replica(maker))
+    let took = try #require(replica(taker))
+    #expect(made.state == .filled && made.newFills.map(\.counterparty) == [taker])
+    #expect(took.state == .filled && took.newFills.map(\.counterparty) == [maker])
+    #expect(replica(Dot(origin: OriginIndex(0), sequence: 77)) == nil)
+    guard case .command(.order(let order))? = cluster.nodes[0].replica.entry(taker)?.payload else {
+      Issue.record("the entry is in memory")
+      return
+    }
+    #expect(order.side == .sell)
   }
 }

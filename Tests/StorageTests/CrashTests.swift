@@ -77,7 +77,7 @@ import Testing
     var batches = [log.batch(0), log.batch(1)]
     let first = try directory.open()
     try first.commit(batches: batches, records: [("count", [2])])
-    first.close()
+    first.close(movingLog: true)
     let second = try directory.open()
     batches.append(log.batch(2))
     try second.commit(batches: [batches[2]], records: [("count", [3])])
@@ -94,7 +94,7 @@ import Testing
     var log = LogWriter(seed: 8)
     let store = try directory.open()
     for _ in 0..<20 { try store.commit(batches: [log.batch(0, entries: 1000)]) }
-    store.close()
+    store.close(movingLog: true)
     let whole = try fileBytes(directory.database)
     for cut in [Store.pageBytes, whole.count / 2, whole.count - 1] {
       try write(whole[..<cut], to: directory.database)
@@ -107,7 +107,7 @@ import Testing
 
   @Test func headerOfZerosIsNoDatabase() throws {
     let directory = try TemporaryDirectory()
-    try directory.open().close()
+    try directory.open().close(movingLog: true)
     var bytes = try fileBytes(directory.database)
     for index in 0..<100 { bytes[index] = 0xff }
     try write(bytes, to: directory.database)

@@ -13,7 +13,7 @@ import Testing
     let batches = (0..<15).map { log.batch(UInt32($0 % 3), entries: 20) }
     let store = try directory.open()
     try store.commit(batches: batches)
-    store.close()
+    store.close(movingLog: true)
     return (directory, batches)
   }
 
@@ -60,7 +60,7 @@ import Testing
       #expect(damage.origin == OriginIndex(1) && damage.sequence == 41 && damage.batchesLost == 3)
       // Evidence stays, of others' logs, too.
       #expect(store.heads.values.map(\.sequence) == [100, 100, 100])
-      store.close()
+      store.close(movingLog: true)
     }
   }
 

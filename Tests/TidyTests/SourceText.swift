@@ -23,7 +23,9 @@ struct SourceText: Sendable {
 
   /// Lines of code that `pattern` is found in, as `path:line: text`.
   func matches(_ pattern: Regex<Substring>) -> [String] {
-    code.indices.filter { code[$0].contains(pattern) }.map { place($0) }
+    // By default `\b` follows Unicode, for which `keys.sorted` is one word.
+    let pattern = pattern.wordBoundaryKind(.simple)
+    return code.indices.filter { code[$0].contains(pattern) }.map { place($0) }
   }
 
   func place(_ index: Int) -> String {

@@ -5,7 +5,9 @@ struct TidyRules {
   /// Values in, effects out: no clock, thread, socket, file, randomness but from a seed, or unordered iteration.
   static let pureTargets = ["Primitives", "OrderBook", "EventLog", "Membership", "Gossip", "Replica", "Flow"]
   /// What a shell may use of the system, besides its arrows.
-  static let systemModules = ["Foundation", "Dispatch", "Glibc", "Synchronization", "GRDBSQLite"]
+  static let systemModules = [
+    "Foundation", "FoundationEssentials", "Dispatch", "Glibc", "Synchronization", "GRDBSQLite",
+  ]
   static let fileLinesMax = 600
   static let lineColumnsMax = 120
 
@@ -21,7 +23,10 @@ struct TidyRules {
   /// Pure targets import what their arrows say; shells what they can reach, and the system.
   func imports() -> [String] {
     let pattern =
-      /^\s*(?:@\w+ +)*(?:(?:public|package|internal|private|fileprivate) +)?import +(?:(?:struct|class|enum|protocol|func|var|let|typealias) +)?(\w+)/
+      #/
+      ^\s* (?: @\w+ \s+ )* (?: (?: public|package|internal|private|fileprivate ) \s+ )?
+      import \s+ (?: (?: struct|class|enum|protocol|func|var|let|typealias ) \s+ )? (\w+)
+      /#
     var found: [String] = []
     for file in tree.files(under: "Sources") + tree.files(under: "Benchmarks") {
       let target = tree.manifest.targets.first { file.path.hasPrefix($0.folder + "/") }
@@ -42,7 +47,11 @@ struct TidyRules {
   /// Pure targets do not read clocks, draw from the system, use floating point or start tasks.
   func purity() -> [String] {
     let pattern =
-      /\bDate\(|\.random\(|\.shuffled\(\)|\.randomElement\(\)|\b(?:Double|Float|Float16|Float80|CGFloat)\b|\bTask(?:\.| *\{)|\b(?:ContinuousClock|SuspendingClock|SystemRandomNumberGenerator|DispatchQueue|Thread)\b/
+      #/
+      \bDate\( | \.random\( | \.shuffled\(\) | \.randomElement\(\) | \bTask(?: \. | \s*\{ )
+      | \b (?: Double|Float|Float16|Float80|CGFloat ) \b
+      | \b (?: ContinuousClock|SuspendingClock|SystemRandomNumberGenerator|DispatchQueue|Thread ) \b
+      /#
     return Self.pureTargets.flatMap { tree.files(of: $0) }.flatMap { $0.matches(pattern) }
   }
 
@@ -51,7 +60,7 @@ struct TidyRules {
   /// Invariants are preconditions and errors are typed; what is not done is in the issues, not in the code.
   func forbiddenWords() -> [String] {
     let code = /\bfatalError\(|\btry!/
-    let anywhere = /\b(?:TODO|FIXME)\b/
+    let anywhere = /\b(?:TODO|FIXME)\b/.wordBoundaryKind(.simple)
     return tree.files(under: "Sources").flatMap { file in
       file.matches(code) + file.lines.indices.filter { file.lines[$0].contains(anywhere) }.map { file.place($0) }
     }
@@ -79,7 +88,7 @@ struct TidyRules {
     let others = tree.files(under: "Sources").filter { $0.path != home }
     var found: [String] = names.isEmpty ? ["\(home) names no limit"] : []
     for name in names {
-      let use = try? Regex("\\bLimits\\.\(name)\\b")
+      let use = try? Regex("\\bLimits\\.\(name)\\b").wordBoundaryKind(.simple)
       let isUsed = others.contains { file in file.code.contains { line in use.map { line.contains($0) } ?? false } }
       if !isUsed, Self.unusedLimits[name] == nil { found.append("Limits.\(name) is used nowhere") }
       if isUsed, Self.unusedLimits[name] != nil { found.append("Limits.\(name) is used: no exception is needed") }
@@ -97,15 +106,21 @@ struct TidyRules {
   /// By name and per target, so another thing of the same name counts as well; give it another name.
   func unorderedIteration() -> [String] {
     let declaration =
-      /\b(?:var|let) (\w+)(?:: *(?:\[[\w.<>]+ *: *[^\]]+\]|(?:Set|Dictionary)<)| *= *(?:\[[\w.<>]+ *: *[^\]]+\]\(|(?:Set|Dictionary)<))/
+      #/
+      \b (?: var|let ) \s+ (\w+)
+      (?: \s*:\s* (?: \[ [\w.<>]+ \s*:\s* [^\]]+ \] | (?: Set|Dictionary )< )
+        | \s*=\s* (?: \[ [\w.<>]+ \s*:\s* [^\]]+ \]\( | (?: Set|Dictionary )< ) )
+      /#
     return Self.pureTargets.flatMap { target -> [String] in
       let files = tree.files(of: target)
-      let names = files.flatMap { $0.code.flatMap { $0.matches(of: declaration).map { String($0.1) } } }
+      let names = files.flatMap {
+        $0.code.flatMap { $0.matches(of: declaration.wordBoundaryKind(.simple)).map { String($0.1) } }
+      }
       return Set(names).sorted().flatMap { name -> [String] in
         guard Self.unorderedIterations["\(target).\(name)"] == nil else { return [] }
         let members =
-          "keys|values|map|flatMap|compactMap|filter|forEach|reduce|sorted|enumerated|first|allSatisfy|min|max"
-        let text = "\\bin (?:self\\.)?\(name)\\b(?!\\[)|(?<![\\w.])(?:self\\.)?\(name)\\.(?:\(members))\\b"
+          "map|flatMap|compactMap|filter|forEach|reduce|sorted|enumerated|first|min|max|allSatisfy|keys|values"
+        let text = "\\bin (?:self\\.)?\(name)\\b(?!\\[)|(?:^|[^\\w.]|self\\.)\(name)\\.(?:\(members))\\b"
         guard let use = try? Regex<Substring>(text, as: Substring.self) else { return ["no pattern for \(name)"] }
         return files.flatMap { $0.matches(use) }
       }

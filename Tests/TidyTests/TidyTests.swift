@@ -80,7 +80,8 @@ struct TidyMutationTests {
     "what is not pure is found",
     arguments: [
       ("let now = Date()", false), ("let n = Int.random(in: 0..<3)", false), ("var x: Double = 1", false),
-      ("let f = Float(1)", false), ("Task { }", false), ("Task.detached { }", false), ("list.shuffled()", false),
+      ("let f = Float(1)", false), ("let p = Double.pi", false), ("Task { }", false), ("Task.detached { }", false),
+      ("list.shuffled()", false),
       ("let s = \"\\(Double(1))\"", false), ("let s = \"Double\"", true), ("/// A Double.", true),
       ("let doubled = 2", true), ("struct Tasks {}", true), ("let floatless = 1 // Float", true),
     ])
@@ -114,6 +115,7 @@ struct TidyMutationTests {
     let limits = "  public static let batchMax = 1"
     func found(_ text: String) -> Int { Self.rules("Sources/Node/A.swift", text, limits: limits).limits().count }
     #expect(found("let a = Limits.batchMax") == 0)
+    #expect(found("let a = Limits.batchMax.advanced(by: 1)") == 0)
     #expect(found("// Limits.batchMax") == 1)
     #expect(found("let a = Limits.batchMaximum") == 1)
     #expect(Self.rules("Sources/Node/A.swift", "").limits().count == 1, "no limit at all")
