@@ -157,7 +157,9 @@ public struct Gossip: Sendable {
     actions.append(.serve(to: peer, LogRange(origin: range.origin, from: range.from, through: through)))
   }
 
-  public mutating func receiveServed(_ origin: OriginIndex, from peer: OriginIndex) {
+  /// The answer to a request has ended: what the peer did not show it does not have, whatever it said before.
+  public mutating func receiveServed(_ origin: OriginIndex, through: UInt64, from peer: OriginIndex) {
+    peers[peer.int].shown(origin, through: through, asked: repairs.asked(origin, of: peer))
     repairs.served(origin, by: peer)
   }
 
@@ -231,7 +233,7 @@ public struct Gossip: Sendable {
     var count: UInt64 = 0
     for (index, known) in repairs.highestKnown.sequences.enumerated() {
       let have = held(OriginIndex(UInt32(index)))
-      if known > have { count += known - have }
+      if known > have { count = count.addingReportingOverflow(known - have).overflow ? .max : count + (known - have) }
     }
     return count
   }

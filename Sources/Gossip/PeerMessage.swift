@@ -189,7 +189,9 @@ extension ByteReader {
   mutating func readRange() throws(CodecError) -> LogRange {
     let range = LogRange(
       origin: try readOrigin(), from: try readVarint("range start"), through: try readVarint("range end"))
-    guard range.from > 0, range.from <= range.through else { throw .invalid(field: "range") }
+    guard range.from > 0, range.from <= range.through, range.through <= UInt64.max >> 1 else {
+      throw .invalid(field: "range")
+    }
     return range
   }
 

@@ -23,6 +23,13 @@ struct PeerState: Sendable {
     lastHeartbeatMicroseconds = 0
   }
 
+  /// It was asked for `asked` and gave entries through `through`: less than nothing new means that it has no more.
+  mutating func shown(_ origin: OriginIndex, through: UInt64, asked: ClosedRange<UInt64>?) {
+    guard let asked, through < asked.lowerBound else { return }
+    if acked[origin] > through { acked[origin] = through }
+    if sent[origin] > through { sent[origin] = through }
+  }
+
   func isKnownToHold(_ origin: OriginIndex, _ sequence: UInt64) -> Bool {
     acked[origin] >= sequence || sent[origin] >= sequence
   }

@@ -16,6 +16,7 @@ struct Repairs: Sendable {
     var known: UInt64 = 0
     var missingSince: UInt64?
     var askedPeer: OriginIndex?
+    var askedFrom: UInt64 = 0
     var askedThrough: UInt64 = 0
     var deadline: UInt64 = 0
     /// Somebody offered it: little grace.
@@ -35,6 +36,13 @@ struct Repairs: Sendable {
     reserve(origin)
     wants[origin.int].known = max(wants[origin.int].known, sequence)
     if offered { wants[origin.int].isOffered = true }
+  }
+
+  /// What a peer was asked for and has not finished answering.
+  func asked(_ origin: OriginIndex, of peer: OriginIndex) -> ClosedRange<UInt64>? {
+    guard origin.int < wants.count, wants[origin.int].askedPeer == peer else { return nil }
+    let from = wants[origin.int].askedFrom
+    return from...max(from, wants[origin.int].askedThrough)
   }
 
   /// The peer has answered all that it will of the last request.
@@ -84,9 +92,14 @@ struct Repairs: Sendable {
       let grace = wants[index].isOffered ? Self.offerGraceMicroseconds : Self.graceMicroseconds
       guard wants[index].goesOn || now >= since + grace else { continue }
       let candidates = holders(origin, have)
-      guard !candidates.isEmpty else { continue }
+      guard !candidates.isEmpty else {
+        // Nobody who is there has it, or somebody said so and could not show it. Whoever comes will say it again.
+        wants[index].known = have
+        continue
+      }
       let peer = candidates[Int(generator.below(UInt64(candidates.count)))]
       wants[index].askedPeer = peer
+      wants[index].askedFrom = have + 1
       wants[index].askedThrough = wants[index].known
       wants[index].heldWhenAsked = have
       wants[index].deadline = now + Self.patienceMicroseconds

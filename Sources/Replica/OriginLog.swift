@@ -25,8 +25,6 @@ struct OriginLog: Sendable {
   private(set) var durable: UInt64 = 0
   /// Newest batch end that is on disk and visible: what is acked.
   private(set) var acked: Head
-  /// Sequence up to which a signature was checked.
-  var verified: UInt64 = 0
   private(set) var applied: UInt64 = 0
   private(set) var final: UInt64 = 0
 

@@ -79,6 +79,7 @@ extension Replica {
     switch message {
     case .batch(let sealed): receive(sealed, from: peer, now, &effects)
     case .heartbeat(let heartbeat):
+      guard heartbeat.view == configuration.view.number else { return }
       for ack in heartbeat.acks { check(ack, from: peer, now, &effects) }
       gossip.receive(heartbeat, from: peer)
       heardFrom.insert(peer)
@@ -94,7 +95,9 @@ extension Replica {
       checkOwnLog(vector[me], from: peer, now)
       heardFrom.insert(peer)
     case .addresses(let records): receive(addresses: records, from: peer, now, &effects)
-    case .served(let origin, _): gossip.receiveServed(origin, from: peer)
+    case .served(let origin, let through):
+      guard origin.int < sequencer.logs.count else { return }
+      gossip.receiveServed(origin, through: through, from: peer)
     }
   }
 
@@ -152,9 +155,8 @@ extension Replica {
       return
     }
     let origin = header.origin
-    guard origin.int < sequencer.logs.count, !distrusted.contains(origin) else { return }
+    guard origin.int < sequencer.logs.count else { return }
     guard origin != me else { return receiveOwn(sealed, header, from: peer, &effects) }
-    gossip.learn(origin, exists: header.lastSequence)
     let held = sequencer.logs[origin.int].held.sequence
     if header.lastSequence <= held {
       duplicateBatches += 1
@@ -162,6 +164,9 @@ extension Replica {
     }
     if header.firstSequence > held + 1 {
       _ = sequencer.logs[origin.int].keepOrphan(sealed, first: header.firstSequence, last: header.lastSequence)
+      // Whoever sends it says that it has what comes before.
+      gossip.receiveAnnounce(
+        [LogRange(origin: origin, from: header.firstSequence, through: header.lastSequence)], from: peer)
       return
     }
     guard header.firstSequence == held + 1 else {
@@ -197,12 +202,10 @@ extension Replica {
     }
     if let place = grown.firstIndex(where: { $0.origin == origin }) {
       grown[place].batches.append(batch)
-      grown[place].wasRelayed = grown[place].wasRelayed || peer != origin
     } else {
       grown.append(
         Growth(
-          origin: origin, headBefore: held, stampBefore: heldStamp, source: peer, wasRelayed: peer != origin,
-          batches: [batch]))
+          origin: origin, headBefore: held, stampBefore: heldStamp, source: peer, batches: [batch]))
     }
     sequencer.logs[origin.int].append(batch)
     return true
@@ -230,46 +233,23 @@ extension Replica {
     return signatures.isValid(signature, of: message, by: registered.publicKey)
   }
 
-  /// End of a turn: the newest signature of an origin speaks for the whole chain before it. A batch that came straight
-  /// from its author may be checked later; a relayed one may not.
+  /// End of a turn: the newest signature of an origin speaks for the whole chain before it, so one check an origin and
+  /// turn is enough. Nothing is stored, acked, applied or passed on without it.
   mutating func acceptGrowth(_ actions: inout [GossipAction], _ effects: inout [Effect]) {
     let growths = grown
     grown.removeAll(keepingCapacity: true)
     for growth in growths {
       let newest = growth.batches[growth.batches.count - 1]
-      if growth.wasRelayed || !gossip.authorReachesAll {
-        let head = Head(sequence: newest.lastSequence, hash: newest.hash)
-        guard isValid(newest.signature, view: newest.view, origin: growth.origin, head: head) else {
-          sequencer.logs[growth.origin.int].truncate(to: growth.headBefore, stamp: growth.stampBefore)
-          effects.append(.notice(.badSignature(origin: growth.origin, from: growth.source)))
-          effects.append(.disconnect(growth.source, reason: "batch with a bad signature"))
-          continue
-        }
-        sequencer.logs[growth.origin.int].verified = newest.lastSequence
+      let head = Head(sequence: newest.lastSequence, hash: newest.hash)
+      guard isValid(newest.signature, view: newest.view, origin: growth.origin, head: head) else {
+        sequencer.logs[growth.origin.int].truncate(to: growth.headBefore, stamp: growth.stampBefore)
+        effects.append(.notice(.badSignature(origin: growth.origin, from: growth.source)))
+        effects.append(.disconnect(growth.source, reason: "batch with a bad signature"))
+        continue
       }
       for batch in growth.batches {
         append(batch, &effects)
         gossip.offer(batch, from: growth.source, &actions)
-      }
-    }
-  }
-
-  /// Checks the newest signature of logs that came straight from their authors.
-  mutating func verifyLazily(_ effects: inout [Effect]) {
-    for index in sequencer.logs.indices {
-      let log = sequencer.logs[index]
-      guard log.verified < log.held.sequence, !distrusted.contains(log.origin), let newest = log.batches.last else {
-        continue
-      }
-      let head = Head(sequence: newest.lastSequence, hash: newest.hash)
-      if isValid(newest.signature, view: newest.view, origin: log.origin, head: head) {
-        sequencer.logs[index].verified = newest.lastSequence
-      } else {
-        // It proved its key when it connected, and then sent what it did not sign: nothing more is taken from it. What
-        // was taken stays, as evidence, and is not final without the others.
-        distrusted.insert(log.origin)
-        effects.append(.notice(.badSignature(origin: log.origin, from: log.origin)))
-        effects.append(.disconnect(log.origin, reason: "batch with a bad signature"))
       }
     }
   }

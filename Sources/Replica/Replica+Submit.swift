@@ -50,7 +50,6 @@ extension Replica {
       origin: me, firstSequence: open.firstSequence, entries: open.entries, bytes: bytes, hash: hash,
       view: configuration.view.number, signature: signatures.sign(message))
     sequencer.logs[me.int].append(batch)
-    sequencer.logs[me.int].verified = batch.lastSequence
     ownSealed.append(batch)
     open = BatchBuilder(origin: me, firstSequence: batch.lastSequence + 1)
     openCount = 0

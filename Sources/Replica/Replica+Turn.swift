@@ -16,7 +16,6 @@ extension Replica {
     applyRecovered(through: floor)
     sequencer.logs[index].append(batch)
     sequencer.logs[index].becameDurable(through: batch.lastSequence)
-    sequencer.logs[index].verified = batch.lastSequence
     _ = sequencer.logs[index].reveal(nowMilliseconds: now.wallMilliseconds)
     clock.merge(min(batch.lastStamp, batch.origin == me ? batch.lastStamp : configuration.finalStamp))
   }
@@ -38,8 +37,6 @@ extension Replica {
     open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1)
     hasRecovered = true
     isPastCeiling = now.wallMilliseconds > configuration.clockCeiling.milliseconds
-    // A node without a log has nothing that others could hold more of.
-    if sequencer.logs.allSatisfy({ $0.held.sequence == 0 }) { isPastReadiness = true }
   }
 
   // MARK: A turn
@@ -107,10 +104,6 @@ extension Replica {
     if let started = startedMicroseconds, micros >= started + Self.readinessMicroseconds { isPastReadiness = true }
     for address in dueAddresses(micros) { effects.append(.dial(address)) }
     expireClaim(now, &effects)
-    if micros >= nextVerifyMicroseconds {
-      nextVerifyMicroseconds = micros + Self.verifyMicroseconds
-      verifyLazily(&effects)
-    }
     flush(now, &effects)
     heartbeat(force: false, now, &effects)
     if let peer = gossip.roundPeer(nowMicroseconds: micros) {

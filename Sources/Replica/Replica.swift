@@ -22,7 +22,6 @@ public struct Replica: ~Copyable {
   static let rollbackRestMicroseconds: UInt64 = 20
   static let rollbackRestMicrosecondsMax: UInt64 = 100_000
   static let bookHashMicrosecondsMin: UInt64 = 100_000
-  static let verifyMicroseconds: UInt64 = 100_000
   /// How long a member has to show that it holds more of this node's log than this node.
   static let claimMicroseconds: UInt64 = 2_000_000
 
@@ -61,7 +60,6 @@ public struct Replica: ~Copyable {
   // Timers, in monotonic microseconds
   var startedMicroseconds: UInt64?
   var applyTentativeAfter: UInt64 = 0
-  var nextVerifyMicroseconds: UInt64 = 0
   var lastBookHashMicroseconds: UInt64 = 0
 
   var hasRecovered = false
@@ -80,7 +78,6 @@ public struct Replica: ~Copyable {
     var headBefore: Head
     var stampBefore: Stamp
     var source: OriginIndex
-    var wasRelayed: Bool
     var batches: [Batch]
   }
 
@@ -231,8 +228,6 @@ public struct Replica: ~Copyable {
   var ownLogClaim: (peer: OriginIndex, sequence: UInt64, untilMicroseconds: UInt64)?
   /// Log lengths that were claimed and not proven; claims up to here are not listened to again.
   var unprovenClaim: UInt64 = 0
-  /// Origins that signed what they should not have; nothing of theirs is taken any more.
-  var distrusted: Set<OriginIndex> = []
 
   /// Set once the wait for others at the start is over.
   var isPastReadiness = false

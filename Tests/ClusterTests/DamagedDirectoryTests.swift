@@ -191,9 +191,7 @@ import Wire
     }
   }
 
-  @Test(
-    .disabled("Replica.finishRecovery sets isPastReadiness where all logs are empty, which is how a lost disk looks"),
-    .timeLimit(.minutes(1)))
+  @Test(.timeLimit(.minutes(1)))
   func aNodeThatLostItsDirectoryTakesNoOrderBeforeItHasHeardFromOthers() async throws {
     try await withCluster(3) { cluster in
       try await cluster.startAll()

@@ -76,6 +76,8 @@ final class VirtualCluster {
     for index in 0..<count { nodes.append(Node(makeReplica(index), index: index)) }
     for node in nodes { give(.recovered, to: node.index) }
     for from in 0..<count { for to in 0..<count where from != to { give(.linkUp(origin(to), address: ""), to: from) } }
+    // Until they have heard of each other they take no orders.
+    run(milliseconds: 20)
   }
 
   let fanout: Int
