@@ -206,7 +206,7 @@ struct RialtoClientTests {
 
   @Test func anUnansweredRequestTimesOut() async throws {
     try await withClient(
-      requestTimeoutMilliseconds: 300,
+      requestTimeoutMilliseconds: 2_000,
       script: { request, connection in
         // Answers the submission late, when nobody waits for it any more; then the ping.
         switch request {
@@ -219,8 +219,8 @@ struct RialtoClientTests {
       }
     ) { client, _ in
       let query = Task { try await client.status() }
-      await #expect(throws: ClientError.timedOut(milliseconds: 300)) { try await client.submit([anOrder(1)]) }
-      await #expect(throws: ClientError.timedOut(milliseconds: 300)) { try await query.value }
+      await #expect(throws: ClientError.timedOut(milliseconds: 2_000)) { try await client.submit([anOrder(1)]) }
+      await #expect(throws: ClientError.timedOut(milliseconds: 2_000)) { try await query.value }
       try await client.ping()
       #expect(client.isConnected)
     }
