@@ -11,7 +11,8 @@ extension NodeServer {
   /// Items written at once: a large run costs half as much an item as a small one, a small one keeps orders waiting
   /// less.
   static let auditItemsPerRun = 4_000
-  static let auditItemsUrgent = 10_000
+  /// At most so many when too much waits: the log waits as long as that takes, which is what slows the node down.
+  static let auditItemsUrgent = 50_000
   /// While orders come or wait to become final, the tables get a run this often.
   static let auditBusyMilliseconds: Int64 = 100
   /// A node that had nothing to do for this long writes them at full speed.
@@ -28,10 +29,9 @@ extension NodeServer {
     auditAcceptedBefore = figures.accepted
     let isBusy = now - lastBusy < .milliseconds(Self.auditIdleMilliseconds)
     // One that no longer grows can wait until the node is idle.
-    let isUrgent = backlog > Self.auditBacklogMax && backlog > auditBacklogBefore
-    auditBacklogBefore = backlog
-    guard isUrgent || !isBusy || now - lastAudit >= .milliseconds(Self.auditBusyMilliseconds) else { return }
-    writeAudit(itemsMax: isUrgent ? Self.auditItemsUrgent : Self.auditItemsPerRun)
+    let excess = now - lastAppend < .milliseconds(Self.auditBusyMilliseconds) ? backlog - Self.auditBacklogMax : 0
+    guard excess > 0 || !isBusy || now - lastAudit >= .milliseconds(Self.auditBusyMilliseconds) else { return }
+    writeAudit(itemsMax: min(max(excess, Self.auditItemsPerRun), Self.auditItemsUrgent))
     lastAudit = .now()
     if lastAudit - now > .milliseconds(Self.longTurnMilliseconds) {
       logger.info(

@@ -24,10 +24,16 @@ extension NodeServer: ConnectionOwner {
       channel.close(promise: nil)
       return
     }
+    // The last places are for members.
+    let isCrowded = connections.count >= Limits.connectionsMax - Limits.membersMax
     let handshake = Handshake.responder(
       clusterID: cluster, boot: boot, listenAddress: address,
       welcome: Welcome(nodeName: name, origin: me, stamp: replica.clockStamp), nonce: nonce(),
-      signatures: configuration.key, membership: membership())
+      signatures: configuration.key, membership: membership(),
+      admission: { hello in
+        guard isCrowded, case .client = hello.sender else { return nil }
+        return Refusal(.busy, "this node has all the clients that it can serve; try another one")
+      })
     add(Connection(handshake: handshake, dialedAddress: nil, owner: self), to: channel)
   }
 

@@ -88,6 +88,7 @@ extension NodeServer {
       deferred.removeAll()
       return
     }
+    if !pendingBatches.isEmpty { lastAppend = .now() }
     figures.committed(microseconds: UInt64((NIODeadline.now() - started).nanoseconds / 1000))
     pendingBatches.removeAll(keepingCapacity: true)
     pendingRecords.removeAll(keepingCapacity: true)

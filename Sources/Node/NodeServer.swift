@@ -26,6 +26,8 @@ public final class NodeServer: @unchecked Sendable {
   /// Clients ping when idle.
   static let clientSilenceMilliseconds: Int64 = 60_000
 
+  // First, at a place that does not move when other parts change size.
+  public private(set) var address: Address
   let configuration: NodeConfiguration
   let me: OriginIndex
   let register: Register
@@ -39,7 +41,6 @@ public final class NodeServer: @unchecked Sendable {
   var replica: Replica
   let store: Store
   var listener: (any Channel)?
-  public private(set) var address: Address
 
   // Links by origin, clients by session.
   var links: [Connection?]
@@ -61,7 +62,8 @@ public final class NodeServer: @unchecked Sendable {
   var auditQueue: [AppliedRun] = []
   var auditOffset = 0
   var auditAcceptedBefore: UInt64 = 0
-  var auditBacklogBefore = 0
+  /// When the log last grew.
+  var lastAppend = NIODeadline.now()
   var lastAudit = NIODeadline.now()
   var lastBusy = NIODeadline.now()
   var market = MarketDesk()

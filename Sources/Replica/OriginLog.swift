@@ -33,7 +33,14 @@ struct OriginLog: Sendable {
   private var applyCursor = Cursor()
   private var finalCursor = Cursor()
   /// Batches that wait for an earlier one, by first sequence; bounded.
-  private var orphans: [(first: UInt64, last: UInt64, batch: SealedBatch)] = []
+  private var orphans: [Orphan] = []
+
+  private struct Orphan: Sendable {
+    var first: UInt64
+    var last: UInt64
+    var batch: SealedBatch
+    var source: OriginIndex
+  }
 
   init(origin: OriginIndex, chainStart: Hash256) {
     self.origin = origin
@@ -97,22 +104,26 @@ struct OriginLog: Sendable {
     acked = Head(sequence: batches[index].lastSequence, hash: batches[index].hash)
   }
 
-  /// Keeps a batch whose predecessors are missing.
-  /// - Returns: false if it was dropped because too many wait; it will be asked for again.
-  mutating func keepOrphan(_ batch: SealedBatch, first: UInt64, last: UInt64) -> Bool {
+  /// Keeps a batch whose predecessors are missing; a newer one of the same place takes the older one's.
+  ///
+  /// Beyond the limit the latest ones are dropped, to be asked for again.
+  mutating func keepOrphan(_ batch: SealedBatch, first: UInt64, last: UInt64, from source: OriginIndex) {
     let place = orphans.firstIndex { $0.first >= first } ?? orphans.count
-    if place < orphans.count, orphans[place].first == first { return true }
-    orphans.insert((first, last, batch), at: place)
-    guard orphans.count > Limits.orphanBatchesPerOriginMax else { return true }
-    orphans.removeLast()
-    return place < orphans.count
+    let orphan = Orphan(first: first, last: last, batch: batch, source: source)
+    if place < orphans.count, orphans[place].first == first {
+      orphans[place] = orphan
+    } else {
+      orphans.insert(orphan, at: place)
+    }
+    if orphans.count > Limits.orphanBatchesPerOriginMax { orphans.removeLast() }
   }
 
-  /// The orphan that continues the log now; those that it made useless are dropped.
-  mutating func takeOrphan() -> SealedBatch? {
+  /// The orphan that continues the log now, and who sent it; those that it made useless are dropped.
+  mutating func takeOrphan() -> (batch: SealedBatch, source: OriginIndex)? {
     while let first = orphans.first, first.last <= held.sequence { orphans.removeFirst() }
     guard let first = orphans.first, first.first == held.sequence + 1 else { return nil }
-    return orphans.removeFirst().batch
+    orphans.removeFirst()
+    return (first.batch, first.source)
   }
 
   var orphanCount: Int { orphans.count }

@@ -57,6 +57,9 @@ extension Replica {
     with peer: OriginIndex, mine: Hash256, theirs: Hash256, _ effects: inout [Effect]
   ) {
     bookMismatches += 1
+    // Once for each vector: the check reads the whole book.
+    guard noticedMismatches[peer.int] != appliedHash() else { return }
+    noticedMismatches[peer.int] = appliedHash()
     let recomputed = sequencer.engine.recomputedBookHash()
     effects.append(
       .notice(.bookMismatch(peer: peer, mine: mine, theirs: theirs, selfCheckPassed: recomputed == mine)))

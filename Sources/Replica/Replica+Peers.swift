@@ -80,8 +80,10 @@ extension Replica {
     case .batch(let sealed): receive(sealed, from: peer, now, &effects)
     case .heartbeat(let heartbeat):
       guard heartbeat.view == configuration.view.number else { return }
-      for ack in heartbeat.acks { check(ack, from: peer, now, &effects) }
-      gossip.receive(heartbeat, from: peer)
+      // An ack of another log is no ack of this one.
+      var genuine = heartbeat
+      genuine.acks = heartbeat.acks.filter { check($0, from: peer, now, &effects) }
+      gossip.receive(genuine, from: peer)
       heardFrom.insert(peer)
     case .announce(let heads): gossip.receiveAnnounce(heads, from: peer)
     case .request(let range):
@@ -102,15 +104,32 @@ extension Replica {
   }
 
   /// An ack tells a hash: at a batch end that is known here, it must be the same.
+  /// - Returns: false if it is of another log than the one held here.
   private mutating func check(
     _ ack: Ack, from peer: OriginIndex, _ now: LogicalTime, _ effects: inout [Effect]
-  ) {
-    guard ack.origin.int < sequencer.logs.count else { return }
-    let log = sequencer.logs[ack.origin.int]
-    if let mine = log.hash(at: ack.head.sequence), mine != ack.head.hash {
-      effects.append(.notice(.fork(origin: ack.origin, sequence: ack.head.sequence, from: peer)))
+  ) -> Bool {
+    guard ack.origin.int < sequencer.logs.count else { return false }
+    if let mine = sequencer.logs[ack.origin.int].hash(at: ack.head.sequence), mine != ack.head.hash {
+      noticeFork(ack.origin, ack.head.sequence, from: peer, &effects)
+      return false
     }
     if ack.origin == me { checkOwnLog(ack.head.sequence, from: peer, now) }
+    return true
+  }
+
+  /// Two logs under one name. If the name is this node's own, what it writes from here on may contradict what it has
+  /// said: it stops.
+  private mutating func noticeFork(
+    _ origin: OriginIndex, _ sequence: UInt64, from peer: OriginIndex, _ effects: inout [Effect]
+  ) {
+    if !noticedForks[origin.int] { effects.append(.notice(.fork(origin: origin, sequence: sequence, from: peer))) }
+    noticedForks[origin.int] = true
+    guard origin == me else { return }
+    effects.append(
+      .halt(
+        "member \(peer) holds another log of this node than this disk (at sequence \(sequence)): the disk was set "
+          + "back, or another process runs with the same key. Take this node out of the cluster, or restore its "
+          + "latest data"))
   }
 
   /// Somebody says that it holds more of this node's log than the disk here: then data was lost, and these sequences
@@ -163,19 +182,20 @@ extension Replica {
       return
     }
     if header.firstSequence > held + 1 {
-      _ = sequencer.logs[origin.int].keepOrphan(sealed, first: header.firstSequence, last: header.lastSequence)
+      sequencer.logs[origin.int].keepOrphan(
+        sealed, first: header.firstSequence, last: header.lastSequence, from: peer)
       // Whoever sends it says that it has what comes before.
       gossip.receiveAnnounce(
         [LogRange(origin: origin, from: header.firstSequence, through: header.lastSequence)], from: peer)
       return
     }
     guard header.firstSequence == held + 1 else {
-      effects.append(.notice(.fork(origin: origin, sequence: header.lastSequence, from: peer)))
+      noticeFork(origin, header.lastSequence, from: peer, &effects)
       return
     }
     guard extend(origin, with: sealed, from: peer, &effects) else { return }
     while let orphan = sequencer.logs[origin.int].takeOrphan() {
-      guard extend(origin, with: orphan, from: peer, &effects) else { return }
+      guard extend(origin, with: orphan.batch, from: orphan.source, &effects) else { return }
     }
   }
 
@@ -202,6 +222,7 @@ extension Replica {
     }
     if let place = grown.firstIndex(where: { $0.origin == origin }) {
       grown[place].batches.append(batch)
+      grown[place].source = peer
     } else {
       grown.append(
         Growth(

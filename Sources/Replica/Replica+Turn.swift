@@ -101,7 +101,6 @@ extension Replica {
     guard hasRecovered else { return }
     let micros = now.monotonicMicroseconds
     if now.wallMilliseconds > configuration.clockCeiling.milliseconds { isPastCeiling = true }
-    if let started = startedMicroseconds, micros >= started + Self.readinessMicroseconds { isPastReadiness = true }
     for address in dueAddresses(micros) { effects.append(.dial(address)) }
     expireClaim(now, &effects)
     flush(now, &effects)

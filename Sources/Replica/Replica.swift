@@ -14,8 +14,6 @@ public struct Replica: ~Copyable {
   public static let tickMicroseconds: UInt64 = 10_000
   /// A promise reaches at most this far ahead of the durable ceiling's last value.
   static let ceilingAheadMilliseconds: UInt64 = 200
-  /// How long a node with a log waits for others to say how far they hold it, before it takes orders.
-  static let readinessMicroseconds: UInt64 = 1_000_000
   /// Entries applied in one step, so that no step is long.
   static let applicationsPerStepMax = 20_000
   /// After a rollback, tentative application rests this long for each entry that was undone.
@@ -63,13 +61,17 @@ public struct Replica: ~Copyable {
   var lastBookHashMicroseconds: UInt64 = 0
 
   var hasRecovered = false
-  /// Peers that have said how far they hold this node's log since it started.
+  /// Peers that have said how far they hold this node's log since it started. Without a majority of them it takes no
+  /// orders: its disk may have been set back, and what it wrote after that must not be written again otherwise.
   var heardFrom: Set<OriginIndex> = []
   /// Book hashes of recent applied vectors, newest last.
   var recentBooks: [(applied: Hash256, book: Hash256)] = []
   var appliedHashCache: (version: UInt64, hash: Hash256)?
   var bookHashCache: (version: UInt64, hash: Hash256)?
   var bookMismatches: UInt64 = 0
+  /// Said once: origins with two logs, and at which vectors a peer had another book.
+  var noticedForks: [Bool]
+  var noticedMismatches: [Hash256?]
   var duplicateBatches: UInt64 = 0
   var noticedQuarantine: [Bool]
 
@@ -99,6 +101,8 @@ public struct Replica: ~Copyable {
     open = BatchBuilder(origin: configuration.me, firstSequence: 1)
     durableCeiling = configuration.clockCeiling
     noticedQuarantine = Array(repeating: false, count: logs.count)
+    noticedForks = noticedQuarantine
+    noticedMismatches = Array(repeating: nil, count: logs.count)
     addresses.insert(
       AddressRecord(
         origin: configuration.me, bootMilliseconds: configuration.bootMilliseconds,
@@ -221,7 +225,7 @@ public struct Replica: ~Copyable {
   var isReady: Bool {
     guard hasRecovered, isPastCeiling, ownLogClaim == nil else { return false }
     let others = configuration.view.members.count - 1
-    return others == 0 || isPastReadiness || heardFrom.count * 2 >= others + 1
+    return others == 0 || heardFrom.count + 1 >= configuration.view.majority
   }
 
   /// A member says that it holds more of this node's log than is on disk here: until when it may prove that.
@@ -229,7 +233,5 @@ public struct Replica: ~Copyable {
   /// Log lengths that were claimed and not proven; claims up to here are not listened to again.
   var unprovenClaim: UInt64 = 0
 
-  /// Set once the wait for others at the start is over.
-  var isPastReadiness = false
   var isPastCeiling = false
 }

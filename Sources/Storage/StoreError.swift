@@ -95,21 +95,21 @@ extension StoreError: CustomStringConvertible {
     switch self {
     case .corrupt(let path, let message):
       """
-      \(path) is damaged (\(message)); keep a copy as evidence, check the disk, then start the node with an empty \
-      directory: it fetches everything from its peers as a new origin
+      \(path) is damaged (\(message)); keep a copy as evidence, check the disk, and restore the whole directory \
+      from its newest copy; without one this member cannot come back, and its cluster has to be made anew without it
       """
     case .damagedOwnLog(let damage):
       """
       this node's own log is damaged: \(damage); it may have told others more than it still has, so it does not \
-      start; keep a copy of the directory as evidence, check the disk, then start the node with an empty directory: \
-      it comes back as a new origin
+      start; keep a copy of the directory as evidence, check the disk, and restore it from its newest copy; without \
+      one this member cannot come back, and its cluster has to be made anew without it
       """
     case .damagedBatch(let damage):
       "the stored log is damaged: \(damage); restart this node, which drops the damaged part and fetches it from peers"
     case .damagedRecord(let key):
       """
       the protocol record \(key) is damaged; the node cannot keep promises that it does not know; keep a copy of the \
-      directory as evidence, then start the node with an empty directory
+      directory as evidence, and restore it from its newest copy
       """
     case .damagedAudit(let table, let column):
       "the audit table \(table) holds an unknown value in \(column); rebuild the audit tables from the log"

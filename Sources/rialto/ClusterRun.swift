@@ -97,7 +97,17 @@ struct ClusterRun {
     var summary = try await agree(judges, report, table)
     summary.seed = seed
     summary.kills = kills
-    if options.chaos != nil { summary.missing = try lookUp(acknowledged, cluster) }
+    // Logs have no holes: who holds an origin's newest acknowledged entry holds all of that origin.
+    for dot in report.total.acknowledged {
+      summary.missing += summary.statuses.count {
+        $0.vector.count <= dot.origin.int || $0.vector[dot.origin.int] < dot.sequence
+      }
+    }
+    if options.chaos != nil {
+      let (looked, absent) = try lookUp(acknowledged, cluster)
+      summary.lookedUp = looked
+      summary.missing += absent
+    }
     return summary
   }
 
@@ -125,11 +135,12 @@ struct ClusterRun {
   }
 
   /// Looks up acknowledged orders in every node's file: their dots must hold the orders that were acknowledged.
-  /// - Returns: how many are not there.
-  private func lookUp(_ acknowledged: Acknowledged, _ cluster: LocalCluster) throws -> Int {
+  /// - Returns: how many were looked up at each node, and how many were not there.
+  private func lookUp(_ acknowledged: Acknowledged, _ cluster: LocalCluster) throws -> (Int, Int) {
     let all = acknowledged.all
     let step = max(1, all.count / Self.lookedUpMax)
     var missing = 0
+    let looked = (all.count + step - 1) / step
     for name in cluster.names {
       let store = try Store.openReadOnly(directory: cluster.directory.node(name).path)
       defer { store.close() }
@@ -138,7 +149,7 @@ struct ClusterRun {
         if stored?.order.clientOrderID != ClientOrderID(all[index].id) { missing += 1 }
       }
     }
-    return missing
+    return (looked, missing)
   }
 
   // MARK: Agreement
@@ -190,6 +201,8 @@ struct ClusterSummary {
   var kills = 0
   /// Acknowledged orders that a node does not hold.
   var missing = 0
+  /// Acknowledged orders whose content was compared in every node's file.
+  var lookedUp = 0
 
   var isConverged: Bool {
     convergence != nil && Set(statuses.map(\.bookHash)).count == 1 && Set(statuses.map(\.tradesHash)).count == 1
@@ -234,6 +247,7 @@ struct ClusterSummary {
     line.add("seed", seed)
     line.add("kills", kills)
     line.add("acknowledged_missing", missing)
+    line.add("acknowledged_compared", lookedUp)
     return line
   }
 
@@ -245,7 +259,12 @@ struct ClusterSummary {
         + "accepted after \(latency.percentile(permille: 500).short) (p50), "
         + "\(latency.percentile(permille: 990).short) (p99)")
     if kills > 0 {
-      Output.result("\(kills) kills; acknowledged orders missing anywhere: \(missing)")
+      Output.result(
+        "\(kills) kills; acknowledged entries missing anywhere: \(missing) (all checked by log length, "
+          + "\(lookedUp.grouped) by content)")
+    }
+    if report.total.unknown > 0 {
+      Output.result("\(report.total.unknown.grouped) operations were never answered: their fate is not known")
     }
     if let refusal = report.total.firstRefusal {
       Output.result("refused: \(report.total.refused.grouped); the first: \(refusal)")

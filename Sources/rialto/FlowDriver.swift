@@ -46,11 +46,14 @@ final class FlowDriver: Sendable {
   private static let pauseMilliseconds = 20
   private static let reconnectMillisecondsMin = 50
   private static let reconnectMillisecondsMax = 1_000
+  /// After `stop`, so long for what has no answer yet.
+  private static let stopSecondsMax = 10
 
   private let settings: Settings
   private let lanes: [FlowLane]
   private let signal = FlowSignal()
   private let isStopped = Atomic(false)
+  private let isFinished = Atomic(false)
   private let retries = Mutex<[Pending]>([])
 
   /// - Precondition: at least one node.
@@ -100,8 +103,16 @@ final class FlowDriver: Sendable {
     var issued = 0
     var isExhausted = false
     var rotation = 0
+    var stopDeadline: ContinuousClock.Instant?
+    defer { isFinished.store(true, ordering: .releasing) }
     while true {
-      if mustStop { break }
+      if mustStop {
+        // Nothing new; but what was sent and not answered is sent again until its fate is known.
+        isExhausted = true
+        let deadline = stopDeadline ?? Self.clock.now.advanced(by: .seconds(Self.stopSecondsMax))
+        stopDeadline = deadline
+        if Self.clock.now > deadline { break }
+      }
       let allowed = allowance(since: start, issued: issued)
       var batches = [[Pending]](repeating: [], count: lanes.count)
       let taken = fill(&batches, from: &source, allowed, start, issued, &isExhausted, &rotation)
@@ -110,7 +121,7 @@ final class FlowDriver: Sendable {
       if taken.total > 0 { continue }
       if isExhausted, isIdle { return }
       if lanes.allSatisfy(\.isGone) { break }
-      if !isExhausted, settings.ratePerSecond != nil, hasRoom {
+      if mustStop || !isExhausted && settings.ratePerSecond != nil && hasRoom {
         try? await Task.sleep(for: .milliseconds(1))
       } else {
         await signal.wait()
@@ -209,7 +220,7 @@ final class FlowDriver: Sendable {
   private func reconnect(_ lane: FlowLane) async {
     guard let connect = lane.reconnect else { return }
     var delay = Self.reconnectMillisecondsMin
-    while !mustStop {
+    while !isFinished.load(ordering: .acquiring) {
       if let client = try? await connect() {
         client.setUpdates(false)
         lane.resume(with: client)

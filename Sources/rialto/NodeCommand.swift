@@ -180,12 +180,12 @@ struct TimeSpan: ExpressibleByArgument, Hashable, CustomStringConvertible {
   var defaultValueDescription: String { description }
 }
 
-/// Calls back on the first SIGTERM or SIGINT; a second one ends the process at once.
+/// Calls back on the first SIGTERM, SIGINT or SIGHUP; a second one ends the process at once.
 final class StopSignals: @unchecked Sendable {
   private var sources: [any DispatchSourceSignal] = []
 
   init(_ stop: @escaping @Sendable () -> Void) {
-    for number in [SIGTERM, SIGINT] {
+    for number in [SIGTERM, SIGINT, SIGHUP] {
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler {

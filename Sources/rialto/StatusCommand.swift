@@ -142,19 +142,24 @@ private struct Survey {
   /// Nodes that hold and have applied the same entries have the same book. Trades are told from tables that may lag, so
   /// their hash decides nothing here.
   var agrees: Bool {
-    found.indices.allSatisfy { left in
-      found.indices.allSatisfy { right in
-        let (one, other) = (found[left].status, found[right].status)
-        let areComparable =
-          one.vector == other.vector && one.applied == other.applied && one.applied == one.entries
-          && one.tentative == 0 && other.tentative == 0
-        return !areComparable || one.bookHash == other.bookHash
+    found.allSatisfy { $0.status.bookMismatches == 0 }
+      && found.indices.allSatisfy { left in
+        found.indices.allSatisfy { right in
+          let (one, other) = (found[left].status, found[right].status)
+          let areComparable =
+            one.vector == other.vector && one.applied == other.applied && one.applied == one.entries
+            && one.tentative == 0 && other.tentative == 0
+          return !areComparable || one.bookHash == other.bookHash
+        }
       }
-    }
   }
 
   var verdict: String {
     if !agrees { return "DISAGREEMENT: nodes with the same entries have different books" }
+    let tentative = found.map(\.status.tentative).max() ?? 0
+    if tentative > 0, Set(found.map(\.status.bookHash)).count > 1 {
+      return "up to \(tentative.grouped) entries are not final yet; the books cannot be compared, ask again"
+    }
     if found.count == 1 { return "one node" }
     return holdSameEntries ? "all agree" : "not all hold the same entries yet; ask again"
   }

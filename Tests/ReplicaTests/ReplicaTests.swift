@@ -240,3 +240,42 @@ extension ReplicaTests {
     #expect(order.side == .sell)
   }
 }
+
+extension ReplicaTests {
+  /// The disk of a node was set back: before it has heard from a majority it takes nothing, and then it sees the proof.
+  @Test func aNodeWhoseDiskWasSetBackDoesNotWriteItsSequencesAgain() throws {
+    let cluster = try VirtualCluster(nodes: 3, seed: 13)
+    let instrument = cluster.defineInstrument()
+    cluster.submit([limit(instrument, .buy, price: 1, quantity: 1)], to: 1)
+    #expect(cluster.settle())
+    let old = cluster.nodes[1].disk
+    cluster.submit([limit(instrument, .buy, price: 2, quantity: 1)], to: 1)
+    #expect(cluster.settle())
+    cluster.nodes[1].disk = old
+    cluster.cut = [1, 1_000, 1_002, 2_001]
+    cluster.crash(1)
+    cluster.run(milliseconds: 5_000)
+    cluster.submit([limit(instrument, .buy, price: 3, quantity: 1)], to: 1)
+    #expect(cluster.nodes[1].accepted.isEmpty && cluster.nodes[1].refused == [.notReady], "alone it takes nothing")
+    cluster.cut = []
+    cluster.run(milliseconds: 2_000)
+    #expect(cluster.nodes[1].halted?.contains("data was lost") == true)
+  }
+
+  @Test func anAckOfAnotherLogDoesNotCount() throws {
+    let cluster = try VirtualCluster(nodes: 3, seed: 14)
+    let instrument = cluster.defineInstrument()
+    // Node 2 hears nobody, so that one ack of the two others decides.
+    cluster.cut = [2, 1_002, 2_000, 2_001]
+    cluster.submit([limit(instrument, .buy, price: 1, quantity: 1)], to: 0)
+    cluster.run(milliseconds: 50)
+    let fork = Heartbeat(
+      view: 0, beat: nil, acks: [Ack(origin: OriginIndex(0), head: Head(sequence: 1, hash: .zero))])
+    cluster.give(.message(from: OriginIndex(2), .heartbeat(fork)), to: 1)
+    #expect(cluster.nodes[1].notices == [.fork(origin: OriginIndex(0), sequence: 1, from: OriginIndex(2))])
+    #expect(cluster.nodes[1].halted == nil, "another's fork stops nobody")
+    #expect(cluster.nodes[1].replica.gossip.acked(by: OriginIndex(2))[OriginIndex(0)] == 0)
+    cluster.give(.message(from: OriginIndex(2), .heartbeat(fork)), to: 0)
+    #expect(cluster.nodes[0].halted?.contains("another log of this node") == true, "its own does")
+  }
+}
