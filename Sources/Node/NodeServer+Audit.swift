@@ -12,9 +12,11 @@ extension NodeServer {
   /// less.
   static let auditItemsPerRun = 4_000
   /// At most so many when too much waits: the log waits as long as that takes, which is what slows the node down.
-  static let auditItemsUrgent = 50_000
+  static let auditItemsUrgent = 12_000
   /// While orders come or wait to become final, the tables get a run this often.
   static let auditBusyMilliseconds: Int64 = 100
+  /// A log that has not grown for this long is not growing.
+  static let auditGrowingMilliseconds: Int64 = 30
   /// A node that had nothing to do for this long writes them at full speed.
   static let auditIdleMilliseconds: Int64 = 1_000
   /// Final entries that may wait in memory for the tables; beyond it the node slows down rather than keep more.
@@ -29,7 +31,7 @@ extension NodeServer {
     auditAcceptedBefore = figures.accepted
     let isBusy = now - lastBusy < .milliseconds(Self.auditIdleMilliseconds)
     // One that no longer grows can wait until the node is idle.
-    let excess = now - lastAppend < .milliseconds(Self.auditBusyMilliseconds) ? backlog - Self.auditBacklogMax : 0
+    let excess = now - lastAppend < .milliseconds(Self.auditGrowingMilliseconds) ? backlog - Self.auditBacklogMax : 0
     guard excess > 0 || !isBusy || now - lastAudit >= .milliseconds(Self.auditBusyMilliseconds) else { return }
     writeAudit(itemsMax: min(max(excess, Self.auditItemsPerRun), Self.auditItemsUrgent))
     lastAudit = .now()
