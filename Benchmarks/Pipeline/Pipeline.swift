@@ -165,15 +165,15 @@ public struct Pipeline {
 struct PipelineBook: ~Copyable {
   struct Mark {
     var journal: UInt64
-    var tape: Int
+    var tape: UInt64
     var sequence: UInt64
   }
 
   var engine = MatchingEngine()
-  private var tape: ContiguousArray<OrderEvent> = []
+  private var tape = EventTape()
   private var sequence: UInt64 = 0
 
-  var mark: Mark { Mark(journal: engine.journalMark, tape: tape.count, sequence: sequence) }
+  var mark: Mark { Mark(journal: engine.journalMark, tape: tape.end, sequence: sequence) }
 
   mutating func apply(_ batch: ContiguousArray<Entry>) {
     for entry in batch {
@@ -185,7 +185,7 @@ struct PipelineBook: ~Copyable {
 
   mutating func rollback(to mark: Mark) {
     engine.rollback(to: mark.journal)
-    tape.removeLast(tape.count - mark.tape)
+    tape.truncate(to: mark.tape)
     sequence = mark.sequence
   }
 
@@ -195,8 +195,8 @@ struct PipelineBook: ~Copyable {
   /// - Returns: how many fills were on it.
   mutating func takeFills() -> Int {
     var fills = 0
-    for event in tape { if case .filled = event { fills += 1 } }
-    tape.removeAll(keepingCapacity: true)
+    for event in tape.run(from: tape.start, to: tape.end) { if case .filled = event { fills += 1 } }
+    tape.removeAll()
     return fills
   }
 }

@@ -24,7 +24,7 @@ extension MatchingEngine {
   }
 
   @inline(never) mutating func applyCancel(
-    _ command: Command?, _ dot: Dot, _ tape: inout ContiguousArray<OrderEvent>
+    _ command: Command?, _ dot: Dot, _ tape: inout EventTape
   ) {
     guard case .some(.cancel(let cancel)) = command else { return }
     if case .dot(let target) = cancel.target {
@@ -42,7 +42,7 @@ extension MatchingEngine {
 
   /// A cancel by client order id, or of an order that does not rest or is another's.
   @inline(never) private mutating func applyOtherCancel(
-    _ command: Command?, _ dot: Dot, _ tape: inout ContiguousArray<OrderEvent>
+    _ command: Command?, _ dot: Dot, _ tape: inout EventTape
   ) {
     guard case .some(.cancel(let cancel)) = command else { return }
     switch resolve(cancel.target, cancel.account.value) {
@@ -64,7 +64,7 @@ extension MatchingEngine {
 
   /// Cancels the account's orders, in the order of their dots.
   /// - Complexity: O(k log k) for an account with k resting orders.
-  mutating func applyCancelAll(_ all: CancelAll, _ dot: Dot, _ tape: inout ContiguousArray<OrderEvent>) {
+  mutating func applyCancelAll(_ all: CancelAll, _ dot: Dot, _ tape: inout EventTape) {
     var only: UInt32?
     if !all.instrument.isNone {
       only = books.find(all.instrument)
@@ -94,7 +94,7 @@ extension MatchingEngine {
   /// Changes price or quantity.
   ///
   /// An order keeps its place if its price stays and its open quantity does not grow, unless the amend forfeits that.
-  mutating func applyAmend(_ amend: Amend, _ dot: Dot, _ tape: inout ContiguousArray<OrderEvent>) {
+  mutating func applyAmend(_ amend: Amend, _ dot: Dot, _ tape: inout EventTape) {
     let slot: UInt32
     switch resolve(amend.target, amend.account.value) {
     case .resting(let found): slot = found

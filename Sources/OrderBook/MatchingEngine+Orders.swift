@@ -5,7 +5,7 @@ extension MatchingEngine {
   ///
   /// The order is read field by field; what needs the whole of it is given the command.
   @inline(never) mutating func applyOrder(
-    _ command: Command?, _ dot: Dot, _ stamp: Stamp, isEntombed: Bool, _ tape: inout ContiguousArray<OrderEvent>
+    _ command: Command?, _ dot: Dot, _ stamp: Stamp, isEntombed: Bool, _ tape: inout EventTape
   ) {
     guard case .some(.order(let order)) = command else { return }
     guard let book = books.find(order.instrument) else {
@@ -47,7 +47,7 @@ extension MatchingEngine {
 
   /// Remembers the order's client order id; or rejects the order and returns none.
   @inline(never) private mutating func takeID(
-    _ command: Command?, _ dot: Dot, _ stamp: Stamp, _ tape: inout ContiguousArray<OrderEvent>
+    _ command: Command?, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
   ) -> UInt32 {
     guard case .some(.order(let order)) = command else { return noSlot }
     let fingerprint = order.fingerprint
@@ -83,7 +83,7 @@ extension MatchingEngine {
   }
 
   /// Trades the incoming order against the other side while prices allow.
-  @inline(__always) mutating func match(_ incoming: inout Incoming, _ tape: inout ContiguousArray<OrderEvent>) {
+  @inline(__always) mutating func match(_ incoming: inout Incoming, _ tape: inout EventTape) {
     var last: Int64 = 0
     if incoming.side == .buy {
       while incoming.openLots > 0 {
@@ -110,7 +110,7 @@ extension MatchingEngine {
 
   /// Trades with one level, oldest order first, until either is used up.
   private mutating func sweep(
-    _ level: UInt32, _ ticks: Int64, _ incoming: inout Incoming, _ tape: inout ContiguousArray<OrderEvent>
+    _ level: UInt32, _ ticks: Int64, _ incoming: inout Incoming, _ tape: inout EventTape
   ) {
     let instrument = books[incoming.book].dot
     while true {

@@ -29,28 +29,54 @@ public struct LevelChange: Hashable, Sendable {
   }
 }
 
-/// An order in the book.
+/// An open order: in a level of the book, or a stop that waits.
 public struct RestingOrder: Hashable, Sendable {
   public var dot: Dot
   /// Dot of the instrument's definition.
   public var instrument: Dot
   public var account: AccountID
   public var side: Side
+  public var type: OrderType
+  public var timeInForce: TimeInForce
+  public var selfTradePrevention: SelfTradePrevention
+  public var postOnly: Bool
+  /// Limit price; 0 for a stop that waits.
   public var priceTicks: Int64
   public var openLots: Int64
   public var filledLots: Int64
+  /// Largest visible quantity of an iceberg; 0 shows everything.
+  public var displayLots: Int64
+  /// What the book shows of `openLots`; everything unless it is an iceberg.
+  public var visibleLots: Int64
+  /// Trigger price while it waits; else 0.
+  public var stopPriceTicks: Int64
+  /// When it leaves the book, of a good-till-date order; else zero.
+  public var expiry: Stamp
   public var clientOrderID: ClientOrderID
+  /// A stop whose price has not been reached.
+  public var isWaiting: Bool { stopPriceTicks != 0 }
+
   public init(
-    dot: Dot, instrument: Dot, account: AccountID, side: Side, priceTicks: Int64, openLots: Int64, filledLots: Int64,
-    clientOrderID: ClientOrderID
+    dot: Dot, instrument: Dot, account: AccountID, side: Side, type: OrderType = .limit,
+    timeInForce: TimeInForce = .goodTillCancel, selfTradePrevention: SelfTradePrevention = .none,
+    postOnly: Bool = false, priceTicks: Int64, openLots: Int64, filledLots: Int64, displayLots: Int64 = 0,
+    visibleLots: Int64? = nil, stopPriceTicks: Int64 = 0, expiry: Stamp = .zero, clientOrderID: ClientOrderID
   ) {
     self.dot = dot
     self.instrument = instrument
     self.account = account
     self.side = side
+    self.type = type
+    self.timeInForce = timeInForce
+    self.selfTradePrevention = selfTradePrevention
+    self.postOnly = postOnly
     self.priceTicks = priceTicks
     self.openLots = openLots
     self.filledLots = filledLots
+    self.displayLots = displayLots
+    self.visibleLots = visibleLots ?? openLots
+    self.stopPriceTicks = stopPriceTicks
+    self.expiry = expiry
     self.clientOrderID = clientOrderID
   }
 }

@@ -57,7 +57,7 @@ public struct MatchingEngine: ~Copyable {
   /// - Complexity: O(1), plus fills, plus a search in sorted arrays for prices far from the market. No allocation once
   ///   the slabs have grown.
   public mutating func apply(
-    _ command: Command?, at dot: Dot, stamp: Stamp, into tape: inout ContiguousArray<OrderEvent>
+    _ command: Command?, at dot: Dot, stamp: Stamp, into tape: inout EventTape
   ) {
     let key = OrderKey(stamp: stamp, origin: dot.origin)
     precondition(key > lastKey, "entries are applied in the order of their keys")
@@ -85,7 +85,7 @@ public struct MatchingEngine: ~Copyable {
   public var journalMark: UInt64 { journal.end }
 
   private mutating func applyInstrument(
-    _ instrument: Instrument, _ dot: Dot, _ tape: inout ContiguousArray<OrderEvent>
+    _ instrument: Instrument, _ dot: Dot, _ tape: inout EventTape
   ) {
     if books.find(instrument.symbol) != nil {
       tape.append(.rejected(entry: dot, reason: .instrumentExists, order: .none))

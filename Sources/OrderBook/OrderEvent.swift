@@ -15,7 +15,7 @@ public enum RejectReason: UInt8, Hashable, Sendable, CaseIterable {
   case notOwner = 8
   /// The order had ended already.
   case notOpen = 9
-  /// Post-only, and it would have traded.
+  /// Post-only, and it would have traded. Its client order id is taken all the same: a repeat gets this answer too.
   case wouldTrade = 10
   case invalidExpiry = 11
   case invalidDisplay = 12
@@ -27,10 +27,12 @@ public enum RejectReason: UInt8, Hashable, Sendable, CaseIterable {
   case tooManyInstruments = 16
   /// Its node was sealed away before the entry became final.
   case sealed = 17
-  /// Valid, but this build cannot do it yet.
+  /// Kept for wires: no build that knows all order types says it.
   case unsupported = 18
   /// The client's time is further ahead of the entry's stamp than clocks may differ.
   case clientTimeAhead = 19
+  /// Price × quantity is 2^96 or more: sums of such values over a book's life might not fit 128 bits.
+  case notionalOverflow = 20
 }
 
 /// Why an order left the book without being filled.
@@ -72,12 +74,20 @@ public enum OrderStatus: UInt8, Hashable, Sendable, CaseIterable {
 public enum OrderEvent: Hashable, Sendable {
   /// The order was taken; what it traded at once follows.
   case accepted(order: Dot)
+  /// A stop waits for its price.
+  case waiting(order: Dot, openLots: Int64)
+  /// The last trade reached the stop's price: it enters now, and what it trades follows.
+  case triggered(order: Dot)
   /// What is left rests in the book.
   case rested(order: Dot, openLots: Int64)
+  /// An iceberg's visible quantity was used up: it shows this much anew, last in its queue.
+  case refreshed(order: Dot, visibleLots: Int64)
   /// A trade at the maker's price; the open quantities are those after it.
   case filled(Fill)
   case cancelled(order: Dot, reason: CancelReason, openLots: Int64)
   case expired(order: Dot, openLots: Int64)
+  /// Self-trade prevention took `lots` off the order without a trade.
+  case reduced(order: Dot, lots: Int64, openLots: Int64)
   /// The amend took effect. If it entered the order anew, fills and `rested` follow.
   case amended(order: Dot, by: Dot, priceTicks: Int64, openLots: Int64, reducedLots: Int64)
   /// `entry` had no effect; `order` is the order concerned, if one is known (the first one, for `repeated`).

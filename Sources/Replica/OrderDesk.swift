@@ -37,9 +37,13 @@ struct OrderDesk: Sendable {
   }
 
   /// The orders that an event concerns.
-  static func subjects(of event: OrderEvent) -> (Dot, Dot?) {
+  static func subjects(of event: OrderEvent) -> (Dot?, Dot?) {
     switch event {
-    case .accepted(let order), .rested(let order, _), .cancelled(let order, _, _), .expired(let order, _): (order, nil)
+    case .accepted(let order), .waiting(let order, _), .triggered(let order), .rested(let order, _),
+      .cancelled(let order, _, _), .expired(let order, _), .reduced(let order, _, _):
+      (order, nil)
+    // Only its place in the queue is another: nothing to tell.
+    case .refreshed: (nil, nil)
     case .filled(let fill): (fill.maker, fill.taker)
     case .amended(let order, _, _, _, _): (order, nil)
     case .rejected(let entry, _, _): (entry, nil)
@@ -47,8 +51,8 @@ struct OrderDesk: Sendable {
     }
   }
 
-  private mutating func edit(_ dot: Dot, _ change: (inout Tracked) -> Void) {
-    guard var entry = tracked[dot] else { return }
+  private mutating func edit(_ dot: Dot?, _ change: (inout Tracked) -> Void) {
+    guard let dot, var entry = tracked[dot] else { return }
     guard !closed.contains(entry.session) else {
       tracked[dot] = nil
       return
@@ -68,7 +72,7 @@ struct OrderDesk: Sendable {
     for event in events {
       let (first, second) = Self.subjects(of: event)
       edit(first) { $0.now.append(.event(event)) }
-      if let second { edit(second) { $0.now.append(.event(event)) } }
+      edit(second) { $0.now.append(.event(event)) }
       if case .rejected(dot, _, _) = event { isRejected = true }
     }
     if let entry = tracked[dot], !entry.isOrder, !isRejected { edit(dot) { $0.now.append(.done) } }
@@ -80,7 +84,7 @@ struct OrderDesk: Sendable {
     if let entry = tracked[dot], entry.now.last == .done { edit(dot) { $0.now.removeLast() } }
     for event in events.reversed() {
       let (first, second) = Self.subjects(of: event)
-      if let second { edit(second) { $0.now.removeLast() } }
+      edit(second) { $0.now.removeLast() }
       edit(first) { $0.now.removeLast() }
     }
   }
@@ -96,7 +100,7 @@ struct OrderDesk: Sendable {
         if fill.takerOpenLots == 0 { retiring.append(fill.taker) }
       case .cancelled(let order, _, _), .expired(let order, _): retiring.append(order)
       case .rejected(let entry, _, _): retiring.append(entry)
-      case .accepted, .rested, .amended, .instrumentDefined: break
+      case .accepted, .waiting, .triggered, .rested, .refreshed, .reduced, .amended, .instrumentDefined: break
       }
     }
   }
@@ -151,9 +155,10 @@ struct OrderDesk: Sendable {
     func restingState() -> OrderReport.State { report.filledLots > 0 ? .partiallyFilled : .open }
     switch event {
     case .accepted: report.state = restingState()
-    case .rested(_, let open):
+    case .waiting(_, let open), .rested(_, let open), .reduced(_, _, let open):
       report.openLots = open
       report.state = restingState()
+    case .triggered, .refreshed: break
     case .filled(let fill):
       let isMaker = fill.maker == dot
       report.filledLots += fill.quantityLots

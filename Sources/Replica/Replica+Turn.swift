@@ -178,12 +178,7 @@ extension Replica {
     let first = sequencer.tail.count
     guard sequencer.apply(through: stamp, atMost: Self.applicationsPerStepMax) > 0, desk.count > 0 else { return }
     for index in first..<sequencer.tail.count {
-      let range = sequencer.events(ofTail: index)
-      desk.applied(
-        sequencer.tail[index].dot,
-        events: range.lazy.map { [tape = sequencer.tape, base = sequencer.tapeBase] in
-          tape[Int($0 - base)]
-        })
+      desk.applied(sequencer.tail[index].dot, events: sequencer.events(ofTail: index))
     }
   }
 
@@ -215,8 +210,7 @@ extension Replica {
     guard depth > 0 else { return }
     if desk.count > 0 {
       for place in stride(from: sequencer.tail.count - 1, through: index, by: -1) {
-        let events = sequencer.events(ofTail: place).map { sequencer.event(at: $0) }
-        desk.undone(sequencer.tail[place].dot, events: events)
+        desk.undone(sequencer.tail[place].dot, events: Array(sequencer.events(ofTail: place)))
       }
     }
     sequencer.rollBack(toTailIndex: index)

@@ -195,15 +195,11 @@ public struct Replica: ~Copyable {
   public func tentativeReport(of dot: Dot, after report: OrderReport) -> OrderReport? {
     var now = report
     var isConcerned = false
-    for index in sequencer.tail.indices.prefix(1) {
-      // The tape may still hold events that are final; they end where the tail begins.
-      for position in sequencer.tail[index].tapeStart..<sequencer.tapeEnd {
-        let event = sequencer.event(at: position)
-        let (first, second) = OrderDesk.subjects(of: event)
-        guard first == dot || second == dot else { continue }
-        isConcerned = true
-        OrderDesk.fold(event, of: dot, into: &now, isNew: true)
-      }
+    for event in sequencer.tentativeEvents {
+      let (first, second) = OrderDesk.subjects(of: event)
+      guard first == dot || second == dot else { continue }
+      isConcerned = true
+      OrderDesk.fold(event, of: dot, into: &now, isNew: true)
     }
     return isConcerned ? now : nil
   }

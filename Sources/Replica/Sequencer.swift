@@ -30,9 +30,7 @@ struct Sequencer: ~Copyable {
   var engine = MatchingEngine()
   var logs: [OriginLog]
   private(set) var tail: Deque<Record> = []
-  private(set) var tape: ContiguousArray<OrderEvent> = []
-  /// Absolute position of `tape[0]`.
-  private(set) var tapeBase: UInt64 = 0
+  private(set) var tape = EventTape()
   private(set) var finalKey = OrderKey.zero
   private(set) var counters = Counters()
   /// Final entries that nobody has taken yet.
@@ -50,14 +48,13 @@ struct Sequencer: ~Copyable {
     pendingRewind = Array(repeating: UInt64.max, count: logs.count)
   }
 
-  var tapeEnd: UInt64 { tapeBase + UInt64(tape.count) }
-
-  func event(at position: UInt64) -> OrderEvent { tape[Int(position - tapeBase)] }
-
-  /// Events of the tail's record at `index`.
-  func events(ofTail index: Int) -> Range<UInt64> {
-    tail[index].tapeStart..<(index + 1 < tail.count ? tail[index + 1].tapeStart : tapeEnd)
+  /// Events of the tail's record at `index`, for immediate use.
+  func events(ofTail index: Int) -> EventRun {
+    tape.run(from: tail[index].tapeStart, to: index + 1 < tail.count ? tail[index + 1].tapeStart : tape.end)
   }
+
+  /// Events of all that is tentative, for immediate use.
+  var tentativeEvents: EventRun { tape.run(from: tail.first?.tapeStart ?? tape.end, to: tape.end) }
 
   var appliedVector: VersionVector { VersionVector(logs.map(\.applied)) }
   var unapplied: UInt64 { logs.reduce(0) { $0 + $1.visible - $1.applied } }
@@ -100,7 +97,7 @@ struct Sequencer: ~Copyable {
   private mutating func applyNext(of index: Int, _ key: OrderKey) {
     let entry = logs[index].nextEntry
     let sequence = logs[index].applied + 1
-    tail.append(Record(key: key, sequence: sequence, mark: engine.journalMark, tapeStart: tapeEnd))
+    tail.append(Record(key: key, sequence: sequence, mark: engine.journalMark, tapeStart: tape.end))
     let dot = Dot(origin: key.origin, sequence: sequence)
     switch entry.payload {
     case .command(let command): engine.apply(command, at: dot, stamp: entry.stamp, into: &tape)
@@ -139,7 +136,7 @@ struct Sequencer: ~Copyable {
       pendingRewind[origin] = UInt64.max
     }
     tail.removeLast(depth)
-    tape.removeLast(Int(tapeEnd - tapeStart))
+    tape.truncate(to: tapeStart)
     counters.rollbacks += 1
     counters.undone += UInt64(depth)
     counters.rollbackDepthMax = max(counters.rollbackDepthMax, UInt64(depth))
@@ -152,8 +149,7 @@ struct Sequencer: ~Copyable {
     var count = 0
     while count < tail.count, tail[count].key.stamp <= stamp {
       let record = tail[count]
-      let range = events(ofTail: count)
-      let events = tape[Int(range.lowerBound - tapeBase)..<Int(range.upperBound - tapeBase)]
+      let events = events(ofTail: count)
       let origin = record.key.origin.int
       let entry = logs[origin].nextFinal
       logs[origin].advanceFinal()
@@ -165,19 +161,11 @@ struct Sequencer: ~Copyable {
     }
     guard count > 0 else { return 0 }
     let mark = count < tail.count ? tail[count].mark : engine.journalMark
-    let tapeStart = count < tail.count ? tail[count].tapeStart : tapeEnd
+    let tapeStart = count < tail.count ? tail[count].tapeStart : tape.end
     engine.settle(through: mark)
     tail.removeFirst(count)
-    trimTape(to: tapeStart)
+    tape.trim(to: tapeStart)
     for index in logs.indices { logs[index].evict() }
     return count
-  }
-
-  private mutating func trimTape(to position: UInt64) {
-    let dead = Int(position - tapeBase)
-    // Compact only when most of it is dead: amortised O(1) an event.
-    guard dead == tape.count || dead > max(4096, tape.count / 2) else { return }
-    tape.removeFirst(dead)
-    tapeBase = position
   }
 }

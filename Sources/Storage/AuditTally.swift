@@ -86,11 +86,17 @@ struct AuditTally {
     switch event {
     case .accepted(let order):
       change(order, dot, stamp) { $0.status = nil }
-    case .rested(let order, let openLots):
+    case .rested(let order, let openLots), .waiting(let order, let openLots):
       change(order, dot, stamp) {
         $0.openLots = openLots
         $0.status = nil
       }
+    case .reduced(let order, let lots, let openLots):
+      change(order, dot, stamp) {
+        $0.openLots = openLots
+        $0.reducedMore &+= lots
+      }
+    case .triggered, .refreshed: break
     case .filled(let fill):
       fills.append((fill, stamp))
       change(fill.maker, dot, stamp) { $0.fill(fill.quantityLots, openLots: fill.makerOpenLots) }

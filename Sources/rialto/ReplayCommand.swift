@@ -115,7 +115,7 @@ struct Replay: ~Copyable {
 
   private var engine = MatchingEngine()
   private let hasher = SHA256()
-  private var tape = ContiguousArray<OrderEvent>()
+  private var tape = EventTape()
   private var lines: [UInt8] = []
 
   /// One origin, whose first entry defines the instrument; operation n is entry n + 2.
@@ -149,7 +149,7 @@ struct Replay: ~Copyable {
       read(operations)
       lines.withUnsafeBytes { hasher.update($0) }
       try trades?.write(lines)
-      tape.removeAll(keepingCapacity: true)
+      tape.removeAll()
       lines.removeAll(keepingCapacity: true)
       engine.settle(through: engine.journalMark)
     }
@@ -167,7 +167,7 @@ struct Replay: ~Copyable {
 
   private mutating func read(_ operations: ContiguousArray<FlowOperation>) {
     func fileID(_ dot: Dot) -> UInt64 { operations[Int(dot.sequence - Self.firstSequence)].id }
-    for event in tape {
+    for event in tape.run(from: tape.start, to: tape.end) {
       switch event {
       case .filled(let fill):
         tradeCount += 1
@@ -177,7 +177,9 @@ struct Replay: ~Copyable {
         appendDecimal(UInt64(fill.priceTicks), then: UInt8(ascii: ","))
         appendDecimal(UInt64(fill.quantityLots), then: UInt8(ascii: "\n"))
       case .rejected: rejectedCount += 1
-      case .accepted, .rested, .cancelled, .expired, .amended, .instrumentDefined: break
+      case .accepted, .waiting, .triggered, .rested, .refreshed, .cancelled, .expired, .reduced, .amended,
+        .instrumentDefined:
+        break
       }
     }
   }

@@ -10,7 +10,7 @@ struct RandomFlowEngineTests {
   func agree(seed: UInt64) {
     var flow = RandomFlow(seed: seed)
     var engine = MatchingEngine()
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     let origin = OriginIndex(0)
     let instrument = Dot(origin: origin, sequence: 1)
     let start = Stamp(milliseconds: 1_000_000_000)
@@ -23,15 +23,15 @@ struct RandomFlowEngineTests {
       let command = operation.command(
         instrument: instrument, account: AccountID(1), targetStamp: Stamp(stamp.value - 1),
         clientTimeMilliseconds: stamp.milliseconds)
-      tape.removeAll(keepingCapacity: true)
+      tape.removeAll()
       engine.apply(command, at: Dot(origin: origin, sequence: number), stamp: stamp, into: &tape)
-      for event in tape {
+      for event in tape.events {
         switch event {
         case .rejected(_, let reason, _):
           Issue.record("seed \(seed), operation \(number - 1), \(operation): rejected, \(reason)")
           return
         case .filled: fills += 1
-        case .accepted, .rested, .cancelled, .expired, .amended, .instrumentDefined: break
+        default: break
         }
       }
       if engine.restingOrders != flow.restingOrders {

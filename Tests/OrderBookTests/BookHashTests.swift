@@ -10,7 +10,7 @@ import Testing
     var engine = MatchingEngine()
     #expect(engine.bookHash().description == "4cb208abc455cb433ee2c1cacd5c1407a04c78c3c4332a5e3a4eb20f5413e4b9")
     var flow = RandomFlow(seed: 4711)
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     for entry in flow.entries(400) { engine.apply(entry.command, at: entry.dot, stamp: entry.stamp, into: &tape) }
     #expect(engine.restingOrders == 5)
     #expect(engine.bookHash().description == "b752ece9b380dab18cbe5365f0a6763bad5ef67fd62cd0984dfa0bf5bf2c6093")
@@ -28,7 +28,7 @@ import Testing
 
   private static func book(_ orders: [(Order?, Bool)]) -> Hash256 {
     var engine = MatchingEngine()
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     var log = TestLog()
     _ = log.define("BTC-USD", in: &engine)
     for (order, isCancelled) in orders {
@@ -86,7 +86,7 @@ import Testing
   /// A queue that was filled, thinned and refilled has the blocks of its content.
   @Test func deepQueuesCutAtTheSamePlaces() {
     var engine = MatchingEngine()
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     var oracle = Oracle()
     var flow = RandomFlow(seed: 1)
     flow.prices = 1

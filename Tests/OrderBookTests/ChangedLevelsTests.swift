@@ -16,7 +16,7 @@ import Testing
       var generator = SeededGenerator(seed: seed)
       var engine = MatchingEngine()
       engine.tracksChangedLevels = true
-      var tape = ContiguousArray<OrderEvent>()
+      var tape = EventTape()
       var view: [Key: LevelSummary] = [:]
       var points = [(mark: engine.journalMark, position: 0)]
       var position = 0
@@ -70,7 +70,7 @@ import Testing
   @Test func offByDefault() {
     var engine = MatchingEngine()
     var log = TestLog()
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     let instrument = log.define("BTC-USD", in: &engine)
     let entry = log.next()
     let order = Order(instrument: instrument, account: AccountID(1), side: .buy, priceTicks: 5, quantityLots: 1)

@@ -18,7 +18,7 @@ import Testing
     let max = seed % 2 == 0 ? 150 : 100_000
     var engine = MatchingEngine(clientOrderIDsMax: max)
     var log = TestLog()
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     let instrument = log.define("BTC-USD", in: &engine)
     var points = [(mark: engine.journalMark, log: log)]
     for step in 0..<1500 {
@@ -49,7 +49,7 @@ import Testing
   @Test func forgottenRecordsAreDeleted() {
     var engine = MatchingEngine(clientOrderIDsMax: 10)
     var log = TestLog()
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     let instrument = log.define("BTC-USD", in: &engine)
     for number in 0..<UInt64(100) {
       let entry = log.next()

@@ -9,12 +9,12 @@ import Testing
   static func difference(_ entries: [Entry], idsMax: Int, settling: Bool) -> String? {
     var engine = MatchingEngine(clientOrderIDsMax: idsMax)
     var oracle = Oracle(idsMax: idsMax)
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     for (position, entry) in entries.enumerated() {
-      tape.removeAll(keepingCapacity: true)
+      tape.removeAll()
       engine.apply(entry.command, at: entry.dot, stamp: entry.stamp, into: &tape)
       let expected = oracle.apply(entry.command, at: entry.dot, stamp: entry.stamp)
-      if Array(tape) != expected { return "\(entry.dot) gave \(Array(tape)), the oracle \(expected)" }
+      if tape.events != expected { return "\(entry.dot) gave \(tape.events), the oracle \(expected)" }
       if settling && position % 7 == 0 { engine.settle(through: engine.journalMark) }
       if let broken = engine.brokenInvariant { return "after \(entry.dot): \(broken)" }
       if position % 5 == 0, let text = differenceInState(&engine, oracle) { return "after \(entry.dot): \(text)" }

@@ -39,11 +39,11 @@ struct Transcript: ~Copyable {
     sequence += 1
     stamp = Stamp(milliseconds: stamp.milliseconds + 1)
     let dot = Dot(origin: OriginIndex(1), sequence: sequence)
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     engine.apply(command(words, dot), at: dot, stamp: stamp, into: &tape)
     engine.checkInvariants()
     precondition(engine.bookHash() == engine.recomputedBookHash(), "the kept hash differs from the recomputed one")
-    for event in tape { out.append("  " + Self.describe(event)) }
+    for event in tape.events { out.append("  " + Self.describe(event)) }
     if tape.isEmpty && words[0] != "nothing" { out.append("  (silent)") }
   }
 
@@ -104,7 +104,11 @@ struct Transcript: ~Copyable {
   private static func describe(_ event: OrderEvent) -> String {
     switch event {
     case .accepted(let order): "accepted \(order)"
+    case .waiting(let order, let open): "waiting \(order) with \(open)"
+    case .triggered(let order): "triggered \(order)"
     case .rested(let order, let open): "rested \(order) with \(open)"
+    case .refreshed(let order, let visible): "refreshed \(order), shows \(visible)"
+    case .reduced(let order, let lots, let open): "reduced \(order) by \(lots), keeps \(open)"
     case .filled(let fill):
       "filled \(fill.quantityLots) @ \(fill.priceTicks): maker \(fill.maker) keeps \(fill.makerOpenLots), "
         + "taker \(fill.taker) keeps \(fill.takerOpenLots)"

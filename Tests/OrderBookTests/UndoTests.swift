@@ -15,7 +15,7 @@ import Testing
   static func difference(_ entries: [Entry], seed: UInt64, idsMax: Int) -> String? {
     var generator = SeededGenerator(seed: seed)
     var engine = MatchingEngine(clientOrderIDsMax: idsMax)
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     var seen: [[OrderEvent]] = []
     var points = [Point(mark: engine.journalMark, position: 0, hash: engine.bookHash())]
     var position = 0
@@ -31,12 +31,12 @@ import Testing
         if hash != point.hash { return "back at \(position), the hash is another" }
       }
       let entry = entries[position]
-      tape.removeAll(keepingCapacity: true)
+      tape.removeAll()
       engine.apply(entry.command, at: entry.dot, stamp: entry.stamp, into: &tape)
       if position < seen.count {
-        if seen[position] != Array(tape) { return "\(entry.dot) gave \(Array(tape)) again, first \(seen[position])" }
+        if seen[position] != tape.events { return "\(entry.dot) gave \(tape.events) again, first \(seen[position])" }
       } else {
-        seen.append(Array(tape))
+        seen.append(tape.events)
       }
       position += 1
       let hash = generator.chance(1, of: 3) ? engine.bookHash() : engine.recomputedBookHash()
@@ -65,7 +65,7 @@ import Testing
   @Test func everythingCanBeTakenBack() {
     var flow = RandomFlow(seed: 77)
     var engine = MatchingEngine()
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     let empty = engine.bookHash()
     for entry in flow.entries(3000) { engine.apply(entry.command, at: entry.dot, stamp: entry.stamp, into: &tape) }
     #expect(engine.bookHash() != empty)
@@ -80,7 +80,7 @@ import Testing
   /// Memory is bounded by what is not settled: slots, pages, records and index nodes are used again.
   @Test func settlingGivesSlotsBack() {
     var engine = MatchingEngine()
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     var log = TestLog()
     let instrument = log.define("BTC-USD", in: &engine)
     for round in 0..<50 {
@@ -117,7 +117,7 @@ struct TestLog {
 
   mutating func define(_ symbol: String, in engine: inout MatchingEngine) -> Dot {
     let entry = next()
-    var tape = ContiguousArray<OrderEvent>()
+    var tape = EventTape()
     engine.apply(
       .instrument(Instrument(symbol: Symbol(symbol)!)), at: entry.dot, stamp: entry.stamp, into: &tape)
     return entry.dot

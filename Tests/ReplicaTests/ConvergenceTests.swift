@@ -140,6 +140,6 @@ struct ConvergenceTests {
 extension Replica {
   /// Fills of the tentative tail, in order.
   var tapeFills: [OrderEvent] {
-    sequencer.tape.filter { if case .filled = $0 { true } else { false } }
+    sequencer.tape.events.filter { if case .filled = $0 { true } else { false } }
   }
 }

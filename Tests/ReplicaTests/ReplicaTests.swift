@@ -143,7 +143,7 @@ struct ReplicaTests {
     cluster.run(milliseconds: 1_000)
     #expect(cluster.nodes.allSatisfy { $0.replica.status.bookMismatches == 0 })
     // A replica that replays wrongly: it applies an entry that nobody wrote.
-    var tape: ContiguousArray<OrderEvent> = []
+    var tape = EventTape()
     let sequence = cluster.nodes[2].replica.sequencer.engine.appliedSequence(OriginIndex(2)) + 1
     cluster.nodes[2].replica.sequencer.engine.apply(
       limit(instrument, .buy, price: 9, quantity: 1), at: Dot(origin: OriginIndex(2), sequence: sequence),

@@ -190,11 +190,17 @@ struct History {
     pending.append(event)
     switch event {
     case .accepted(let order): change(order, by) { $0.status = .open }
-    case .rested(let order, let open):
+    case .rested(let order, let open), .waiting(let order, let open):
       change(order, by) {
         $0.openLots = open
         $0.status = $0.filledLots > 0 ? .partiallyFilled : .open
       }
+    case .reduced(let order, let lots, let open):
+      change(order, by) {
+        $0.openLots = open
+        $0.reducedLots += lots
+      }
+    case .triggered, .refreshed: break
     case .filled(let fill):
       fills.append(
         AuditFill(
