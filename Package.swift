@@ -16,6 +16,7 @@ let package = Package(
   products: [
     .executable(name: "rialto", targets: ["rialto"]),
     .library(name: "RialtoClient", targets: ["Client"]),
+    .library(name: "RialtoEngine", type: .dynamic, targets: ["EngineABI"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -29,7 +30,8 @@ let package = Package(
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     // Pure: values in, effects out. No clock, thread, socket, file or unordered iteration.
     .target(name: "Primitives", dependencies: ["COpenSSL"], swiftSettings: strict),
-    .target(name: "OrderBook", dependencies: ["Primitives"], swiftSettings: strict),
+    .target(name: "CMemory"),
+    .target(name: "OrderBook", dependencies: ["Primitives", "CMemory"], swiftSettings: strict),
     .target(name: "Flow", dependencies: ["Primitives", "OrderBook"], swiftSettings: strict),
     .target(name: "EventLog", dependencies: ["Primitives", "OrderBook"], swiftSettings: strict),
     .target(name: "Membership", dependencies: ["Primitives", "EventLog"], swiftSettings: strict),
@@ -49,12 +51,23 @@ let package = Package(
       dependencies: ["Replica", "Storage", "Transport", "Wire", "Client", nioCore, nioPosix, log],
       swiftSettings: strict),
     .executableTarget(
-      name: "rialto", dependencies: ["Node", "Client", "Flow", "Storage", argumentParser, log, nioPosix],
+      name: "rialto",
+      dependencies: ["Node", "Client", "Flow", "Storage", "EngineBenchmark", argumentParser, log, nioPosix],
       swiftSettings: strict),
     // Figures come from here.
     .executableTarget(
       name: "Pipeline", dependencies: ["Replica", "Flow", "OrderBook", "EventLog", "Membership", "Primitives"],
       path: "Benchmarks/Pipeline", swiftSettings: strict),
+    .target(
+      name: "EngineBenchmark", dependencies: ["CBenchmark", "OrderBook", "Primitives", "ReferenceBook"],
+      path: "Benchmarks/Engine", swiftSettings: strict),
+    .target(name: "CBenchmark", path: "Benchmarks/EngineSupport", cSettings: [.treatAllWarnings(as: .error)]),
+    .target(name: "ReferenceBook", path: "Benchmarks/ReferenceBook", cxxSettings: [.treatAllWarnings(as: .error)]),
+    // The engine as a shared library for flash1-dev/matching-engine-benchmark.
+    .target(
+      name: "EngineABI", dependencies: ["CEngineABI", "OrderBook", "Primitives"], path: "Benchmarks/EngineABI",
+      swiftSettings: strict),
+    .target(name: "CEngineABI", path: "Benchmarks/CEngineABI", cSettings: [.treatAllWarnings(as: .error)]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
     .testTarget(name: "OrderBookTests", dependencies: ["OrderBook"], swiftSettings: strict),
     .testTarget(name: "FlowTests", dependencies: ["Flow"], swiftSettings: strict),
@@ -63,14 +76,18 @@ let package = Package(
     .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: strict),
     .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["rialto", "Flow", "OrderBook", "Primitives"], swiftSettings: strict),
+      name: "CommandLineTests", dependencies: ["rialto", "Client", "Flow", "OrderBook", "Primitives"],
+      swiftSettings: strict),
     .testTarget(
       name: "ClusterTests",
       dependencies: [
         "Node", "Client", "Gossip", "EventLog", "Membership", "OrderBook", "Primitives", "Replica", "Storage", "Wire",
         "Transport", "CSQLite", "rialto", nioCore, log,
       ], swiftSettings: strict),
-    .testTarget(name: "BenchmarkTests", dependencies: ["Pipeline", "Primitives"], swiftSettings: strict),
+    .testTarget(
+      name: "BenchmarkTests",
+      dependencies: ["Pipeline", "EngineBenchmark", "ReferenceBook", "OrderBook", "Primitives", "rialto"],
+      swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

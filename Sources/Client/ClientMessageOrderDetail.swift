@@ -6,7 +6,7 @@ import Wire
 ///
 /// ```
 /// dot · stamp · client order id (length, bytes) · symbol · account
-/// · u8 side | type << 1 | time-in-force << 3 | post-only << 5 | final << 6
+/// · u8 side | type << 1 | time-in-force << 3 | post-only << 5 | final << 6 · u8 self-trade prevention | waits << 3
 /// · price signed · quantity · stop price signed · display · expiry · open · filled
 /// · status u8 · reason u8 · fills not told here
 /// ```
@@ -20,11 +20,14 @@ public struct OrderDetail: Hashable, Sendable {
   public var side: Side
   public var type: OrderType
   public var timeInForce: TimeInForce
+  public var selfTradePrevention: SelfTradePrevention
   public var postOnly: Bool
+  /// A stop whose price has not been reached, as far as the node knows.
+  public var isWaiting: Bool
   /// Whether status and fills can no longer change by a rollback.
   public var isFinal: Bool
   public var priceTicks: Int64
-  /// As placed or last amended.
+  /// As placed, or last amended or reduced by self-trade prevention.
   public var quantityLots: Int64
   public var stopPriceTicks: Int64
   public var displayLots: Int64
@@ -42,9 +45,12 @@ public struct OrderDetail: Hashable, Sendable {
   public init(
     dot: Dot, stamp: Stamp, clientOrderID: ClientOrderID = .none, symbol: Symbol, account: AccountID, side: Side,
     type: OrderType, timeInForce: TimeInForce, postOnly: Bool = false, isFinal: Bool = false, priceTicks: Int64,
-    quantityLots: Int64, stopPriceTicks: Int64 = 0, displayLots: Int64 = 0, expiry: Stamp = .zero, openLots: Int64,
-    filledLots: Int64, status: OrderStatus, reason: UInt8 = 0, fills: [OrderFill] = [], fillsOmitted: UInt64 = 0
+    quantityLots: Int64, stopPriceTicks: Int64 = 0, displayLots: Int64 = 0, expiry: Stamp = .zero,
+    selfTradePrevention: SelfTradePrevention = .none, isWaiting: Bool = false, openLots: Int64, filledLots: Int64,
+    status: OrderStatus, reason: UInt8 = 0, fills: [OrderFill] = [], fillsOmitted: UInt64 = 0
   ) {
+    self.selfTradePrevention = selfTradePrevention
+    self.isWaiting = isWaiting
     self.dot = dot
     self.stamp = stamp
     self.clientOrderID = clientOrderID
@@ -71,7 +77,7 @@ public struct OrderDetail: Hashable, Sendable {
   public var rejectReason: RejectReason? { status == .rejected ? RejectReason(rawValue: reason) : nil }
   public var cancelReason: CancelReason? { status == .cancelled ? CancelReason(rawValue: reason) : nil }
 
-  static let byteCountMin = 19
+  static let byteCountMin = 20
 
   /// All but the fills.
   func write(to writer: inout ByteWriter, fillsOmitted: UInt64) {
@@ -82,6 +88,7 @@ public struct OrderDetail: Hashable, Sendable {
     writer.writeVarint(account.value)
     writer.write(
       side.rawValue | type.rawValue << 1 | timeInForce.rawValue << 3 | (postOnly ? 32 : 0) | (isFinal ? 64 : 0))
+    writer.write(selfTradePrevention.rawValue | (isWaiting ? 8 : 0))
     writer.writeSigned(priceTicks)
     writer.writeSigned(quantityLots)
     writer.writeSigned(stopPriceTicks)
@@ -110,6 +117,10 @@ public struct OrderDetail: Hashable, Sendable {
     self.timeInForce = timeInForce
     postOnly = shape & 32 != 0
     isFinal = shape & 64 != 0
+    let more = try reader.readFlags("order shape", known: 15)
+    guard let prevention = SelfTradePrevention(rawValue: more & 7) else { throw .invalid(field: "order shape") }
+    selfTradePrevention = prevention
+    isWaiting = more & 8 != 0
     priceTicks = try reader.readSigned("price")
     quantityLots = try reader.readSigned("quantity")
     stopPriceTicks = try reader.readSigned("stop price")

@@ -14,6 +14,8 @@ public struct FlowFileError: Error, Hashable, Sendable, CustomStringConvertible 
     case excessField(columns: Int)
     /// The field is not what its column holds.
     case invalid(expected: String)
+    /// The field is well formed but contradicts another of its row.
+    case conflict(String)
   }
 
   /// The header is line 1.
@@ -44,37 +46,16 @@ public struct FlowFileError: Error, Hashable, Sendable, CustomStringConvertible 
     case .empty: "the file is empty; it must start with a header such as \(FlowFile.header)"
     case .unknownColumn: "is not known; known columns are \(FlowColumn.list)"
     case .repeatedColumn: "stands in the header twice; keep one"
-    case .missingColumn: "is missing from the header; needed are \(FlowColumn.list)"
+    case .missingColumn: "is missing from the header; needed are \(FlowFile.header)"
     case .emptyLine: "the line is empty, and more lines follow; remove it"
     case .missingField: "the line ends before this column; write an empty field where a column does not apply"
     case .excessField(let columns): "'\(value)' stands after the last of \(columns) columns; remove it"
     case .invalid(let expected): value.isEmpty ? "is empty; expected \(expected)" : "'\(value)' is not \(expected)"
+    case .conflict(let text): "'\(value)' \(text)"
     }
   }
 
   public var description: String { "\(line): \(reason)" }
-}
-
-/// What a flow file may hold, by the name in its header.
-public enum FlowColumn: String, Hashable, Sendable, CaseIterable {
-  case op
-  case id
-  case side
-  case price
-  case quantity = "qty"
-
-  /// Their names, as an error lists them.
-  static let list = allCases.map(\.rawValue).joined(separator: ",")
-
-  var index: Int {
-    switch self {
-    case .op: 0
-    case .id: 1
-    case .side: 2
-    case .price: 3
-    case .quantity: 4
-    }
-  }
 }
 
 /// A field's bytes as text that a terminal can show: other bytes than printable ASCII and whole UTF-8 are escaped.

@@ -7,11 +7,21 @@ import Primitives
 /// mid with a heavy-tailed distance, sizes have a heavy tail, and cancels and replacements mostly hit recent orders.
 /// The same seed and configuration give the same flow on every machine: integer arithmetic only.
 ///
-/// It follows its own orders in a `ShadowBook` of bounded size, so that memory and the resting book stay bounded
+/// It follows its own orders in a book of its own and of bounded size, so that memory and the resting book stay bounded
 /// however long it runs.
 public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
+  /// Which orders there are.
+  public enum Mix: String, Hashable, Sendable, CaseIterable {
+    /// Limit, market, immediate-or-cancel and fill-or-kill orders, cancels and replacements, all of one account.
+    case basic
+    /// Besides these, stops, icebergs, post-only and good-till-date orders; of several accounts, which keep themselves
+    /// from trading with themselves.
+    case all
+  }
+
   /// What the flow looks like. Shares are per thousand operations.
   public struct Configuration: Hashable, Sendable {
+    public var mix: Mix
     /// Id of the first order; later ones count up from it. Flows of one account need ranges that do not meet.
     public var firstID: UInt64
     /// Where the walk starts; it stays between half and one and a half times this. At least `midPriceTicksMin`.
@@ -24,17 +34,23 @@ public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
     public var immediateOrCancelPermille: UInt64
     public var fillOrKillPermille: UInt64
     public var replacePermille: UInt64
-    /// More own orders than this never rest.
+    /// More own orders than this never rest; with `Mix.all`, rest or wait.
     public var restingOrdersMax: Int
+    /// With `Mix.all`, the first of `accountCount` accounts; with `Mix.basic` operations name none.
+    public var firstAccount: UInt64
 
     public static let midPriceTicksMin: Int64 = 16
+    public static let accountCount: UInt64 = 4
 
     /// The defaults suit `BTC-USD` with a tick of 0.01 and a lot of 0.00000001.
     public init(
       firstID: UInt64 = 1, midPriceTicks: Int64 = 6_000_000, quantityUnitLots: Int64 = 50_000,
       cancelPermille: UInt64 = 450, marketPermille: UInt64 = 10, immediateOrCancelPermille: UInt64 = 10,
-      fillOrKillPermille: UInt64 = 5, replacePermille: UInt64 = 15, restingOrdersMax: Int = 4_096
+      fillOrKillPermille: UInt64 = 5, replacePermille: UInt64 = 15, restingOrdersMax: Int = 4_096, mix: Mix = .basic,
+      firstAccount: UInt64 = 1
     ) {
+      self.mix = mix
+      self.firstAccount = firstAccount
       self.firstID = firstID
       self.midPriceTicks = midPriceTicks
       self.quantityUnitLots = quantityUnitLots
@@ -52,15 +68,27 @@ public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
       return shares.allSatisfy { $0 <= 1_000 } && shares.reduce(0, +) <= 1_000
         && (Self.midPriceTicksMin...Limits.priceTicksMax / 4).contains(midPriceTicks)
         && (1...Int64(1) << 40).contains(quantityUnitLots) && restingOrdersMax >= 16
-        && firstID <= UInt64(FlowFile.integerMax) / 2
+        && firstID <= UInt64(FlowFile.integerMax) / 2 && firstAccount <= UInt64(FlowFile.integerMax) / 2
+    }
+
+    /// The accounts that operations name; empty if they name none.
+    public var accounts: [AccountID] {
+      switch mix {
+      case .basic: []
+      case .all: (0..<Self.accountCount).map { AccountID(firstAccount + $0) }
+      }
     }
   }
 
   public let configuration: Configuration
-  private var generator: SeededGenerator
+  var generator: SeededGenerator
+  /// Of `Mix.basic`, and of `Mix.all`.
   private var book = ShadowBook()
+  var market = ShadowMarket()
   private var nextID: UInt64
-  private var midPriceTicks: Int64
+  /// Of `Mix.all`, from 1: the time by which good-till-date orders leave.
+  var operationNumber: UInt64 = 0
+  private(set) var midPriceTicks: Int64
   /// Operations that the present burst goes on for, and which side runs.
   private var burstLeft: UInt64 = 0
   private var burstSide = Side.buy
@@ -68,9 +96,9 @@ public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
   private static let burstOneIn: UInt64 = 10_000
   private static let burstOperations: ClosedRange<Int> = 30...200
   /// Doublings of a size and of a distance at most: ×16,384 and ×4,096.
-  private static let sizeDoublingsMax = 14
-  private static let distanceDoublingsMax = 12
-  private static let takerSizeDoublingsMax = 4
+  static let sizeDoublingsMax = 14
+  static let distanceDoublingsMax = 12
+  static let takerSizeDoublingsMax = 4
 
   /// - Precondition: `configuration.isValid`.
   public init(seed: UInt64, configuration: Configuration = Configuration()) {
@@ -82,13 +110,17 @@ public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
   }
 
   /// Own orders that rest, if nobody else trades.
-  public var restingOrders: Int { book.count }
+  public var restingOrders: Int { configuration.mix == .basic ? book.count : market.restingOrders }
+
+  /// Own stops that wait, if nobody else trades.
+  public var waitingStops: Int { market.waitingStops }
 
   /// Never nil.
   public mutating func next() -> FlowOperation? { nextOperation() }
 
   public mutating func nextOperation() -> FlowOperation {
     walk()
+    if configuration.mix == .all { return nextOfAll() }
     var draw = generator.below(1_000)
     if draw < cancelPermilleNow, let operation = cancel() { return operation }
     draw = generator.below(Swift.max(1, 1_000 - configuration.cancelPermille))
@@ -106,12 +138,14 @@ public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
   // MARK: Operations
 
   /// A fifth fewer while the book is thin, so that it fills; only cancels once it holds all it may.
-  private var cancelPermilleNow: UInt64 {
-    let resting = UInt64(book.count)
+  var cancelPermilleNow: UInt64 {
+    let resting = UInt64(openOrders)
     let enough = UInt64(configuration.restingOrdersMax / 4)
     if resting >= UInt64(configuration.restingOrdersMax) { return 1_000 }
     return configuration.cancelPermille * (4 * enough + Swift.min(resting, enough)) / (5 * enough)
   }
+
+  private var openOrders: Int { configuration.mix == .basic ? book.count : market.count }
 
   private mutating func cancel() -> FlowOperation? {
     guard let (_, order) = book.remove(age: recentAge()) else { return nil }
@@ -128,14 +162,17 @@ public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
 
   private mutating func limit() -> FlowOperation {
     let side = drawSide()
-    // Above half of what may rest, ever more orders go through the touch: what is not cancelled has to trade.
-    let half = UInt64(configuration.restingOrdersMax / 2)
-    let crowd = UInt64(book.count) > half ? UInt64(book.count) - half : 0
-    let crosses = generator.chance(crowd, of: half)
-    let price = crosses ? crossingPrice(side) : limitPrice(side)
+    let price = mustCross() ? crossingPrice(side) : limitPrice(side)
     let operation = FlowOperation(.limit, id: takeID(), side: side, priceTicks: price, quantityLots: size())
     enter(side, operation)
     return operation
+  }
+
+  /// Above half of what may rest, ever more orders go through the touch: what is not cancelled has to trade.
+  mutating func mustCross() -> Bool {
+    let half = UInt64(configuration.restingOrdersMax / 2)
+    let crowd = UInt64(openOrders) > half ? UInt64(openOrders) - half : 0
+    return generator.chance(crowd, of: half)
   }
 
   private mutating func take(_ kind: FlowOperation.Kind) -> FlowOperation {
@@ -163,7 +200,7 @@ public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
     if left > 0 { book.rest(side, id: operation.id, priceTicks: operation.priceTicks, openLots: left) }
   }
 
-  private mutating func takeID() -> UInt64 {
+  mutating func takeID() -> UInt64 {
     defer { nextID += 1 }
     return nextID
   }
@@ -191,13 +228,13 @@ public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
   }
 
   /// Either side alike; in a burst, three of four follow it.
-  private mutating func drawSide() -> Side {
+  mutating func drawSide() -> Side {
     if burstLeft > 0 { return generator.chance(3, of: 4) ? burstSide : burstSide.opposite }
     return generator.chance(1, of: 2) ? .buy : .sell
   }
 
   /// At the mid or behind it, by a distance with a heavy tail (half as many orders at twice the distance).
-  private mutating func limitPrice(_ side: Side) -> Int64 {
+  mutating func limitPrice(_ side: Side) -> Int64 {
     let distance = heavyTailed(permille: 500, doublingsMax: Self.distanceDoublingsMax) - 15
     switch side {
     case .buy: return Swift.max(1, midPriceTicks - distance)
@@ -206,24 +243,25 @@ public struct RandomFlow: Sequence, IteratorProtocol, Sendable {
   }
 
   /// At the other side's best price or a little through it.
-  private mutating func crossingPrice(_ side: Side) -> Int64 {
+  mutating func crossingPrice(_ side: Side) -> Int64 {
     let depth = heavyTailed(permille: 400, doublingsMax: 6) / 16
-    let best = book.best(side.opposite) ?? midPriceTicks
+    let best =
+      (configuration.mix == .basic ? book.best(side.opposite) : market.best(side.opposite)) ?? midPriceTicks
     return side == .buy ? best + depth : Swift.max(1, best - depth)
   }
 
   /// Sizes above x are about as frequent as x to the power of -1.5.
-  private mutating func size(doublingsMax: Int = sizeDoublingsMax) -> Int64 {
+  mutating func size(doublingsMax: Int = sizeDoublingsMax) -> Int64 {
     heavyTailed(permille: 354, doublingsMax: doublingsMax) * configuration.quantityUnitLots
   }
 
   /// How many orders ago the order came that is picked: recent ones mostly, any one now and then.
-  private mutating func recentAge() -> Int {
+  mutating func recentAge() -> Int {
     Int(heavyTailed(permille: 600, doublingsMax: Self.distanceDoublingsMax)) - 16
   }
 
   /// 16 to 31, doubled again and again with this chance.
-  private mutating func heavyTailed(permille: UInt64, doublingsMax: Int) -> Int64 {
+  mutating func heavyTailed(permille: UInt64, doublingsMax: Int) -> Int64 {
     var doublings = 0
     while doublings < doublingsMax, generator.chance(permille, of: 1_000) { doublings += 1 }
     return Int64(16 + generator.below(16)) << Int64(doublings)

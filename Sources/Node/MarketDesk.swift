@@ -104,7 +104,7 @@ extension NodeServer {
     publishNow()
   }
 
-  /// Sends every subscriber what has changed since the last round.
+  /// Sends every subscriber what has changed since the last round, be it only by the time.
   func publishNow() {
     let now = NIODeadline.now()
     market.lastRound = now

@@ -127,10 +127,11 @@ extension NodeServer {
       MarketLevel(
         priceTicks: summary.priceTicks, quantityLots: summary.quantityLots, orders: UInt32(clamping: summary.orders))
     }
+    let stamp = replica.viewStamp
     return replica.withBook { book in
       MarketSides(
-        bids: book.levels(of: instrument, .buy, limit: depth).map(level),
-        asks: book.levels(of: instrument, .sell, limit: depth).map(level))
+        bids: book.levels(of: instrument, .buy, limit: depth, asOf: stamp).map(level),
+        asks: book.levels(of: instrument, .sell, limit: depth, asOf: stamp).map(level))
     }
   }
 
@@ -168,7 +169,8 @@ extension NodeServer {
 
   private func answerOpenOrders(_ after: Dot, _ number: UInt64, _ session: ClientSession) throws {
     let account = session.account
-    var orders = replica.withBook { book in book.orders(of: account) }.filter { after < $0.dot }
+    let stamp = replica.viewStamp
+    var orders = replica.withBook { book in book.orders(of: account, asOf: stamp) }.filter { after < $0.dot }
     orders.sort { $0.dot < $1.dot }
     let isTruncated = orders.count > ClientLimits.ordersPerPageMax
     let details = try orders.prefix(ClientLimits.ordersPerPageMax).compactMap { resting in
@@ -180,8 +182,8 @@ extension NodeServer {
     session.say(.answer(request: number, .orders(details, isTruncated: isTruncated)))
   }
 
-  /// An order as it stands now: what the tables say of it, or the log if it is younger, and what tentative entries have
-  /// made of it since.
+  /// An order as it stands now: what the tables say of it, or the log if it is younger, what tentative entries have
+  /// made of it since, and whether its date is final.
   private func detail(of dot: Dot, withFills: Bool) throws -> OrderDetail? {
     let stored = try store.order(dot)
     let order: Order
@@ -205,13 +207,26 @@ extension NodeServer {
     if withFills, stored != nil { fills = try store.fills(of: dot).map { OrderFill($0, of: dot) } }
     let tentative = withFills ? replica.tentativeReport(of: dot, after: report) : nil
     if let tentative { fills += tentative.update.newFills }
-    let now = tentative ?? report
+    var now = tentative ?? report
+    var isFinal = stored != nil && tentative == nil
+    let resting = replica.withBook { $0.order(dot) }
+    let isDue = order.expiry != .zero && order.expiry <= replica.viewStamp
+    if isDue && (resting != nil || now.state == .expired) {
+      // It has expired for good, whether or not there is a final entry yet that takes it out of the book.
+      now.state = .expired
+      now.filledLots = resting?.filledLots ?? now.filledLots
+      now.openLots = 0
+      now.reason = 0
+      isFinal = true
+    }
     return OrderDetail(
       dot: dot, stamp: stamp, clientOrderID: order.clientOrderID, symbol: symbol, account: order.account,
       side: order.side, type: order.type, timeInForce: order.timeInForce, postOnly: order.postOnly,
-      isFinal: stored != nil && tentative == nil, priceTicks: order.priceTicks, quantityLots: order.quantityLots,
+      isFinal: isFinal, priceTicks: order.priceTicks, quantityLots: order.quantityLots,
       stopPriceTicks: order.stopPriceTicks, displayLots: order.displayLots, expiry: order.expiry,
-      openLots: now.openLots, filledLots: now.filledLots, status: OrderStatus(rawValue: now.state.rawValue) ?? .pending,
+      selfTradePrevention: order.selfTradePrevention,
+      isWaiting: !isDue && resting?.isWaiting ?? false, openLots: now.openLots,
+      filledLots: now.filledLots, status: OrderStatus(rawValue: now.state.rawValue) ?? .pending,
       reason: now.reason, fills: fills.suffix(ClientLimits.fillsMax),
       fillsOmitted: UInt64(max(0, fills.count - ClientLimits.fillsMax)))
   }

@@ -7,10 +7,13 @@ import Primitives
 /// bytes. A dot is sequence `u64`, origin `u32`.
 ///
 /// ```
-/// order    dot, account u64, open u64, filled u64, flags u16,
-///          and if its bit in flags is set: [client order id, fingerprint u64]
-///          flags: 1 sell, 2 post-only, 4 × time-in-force (2 bits), 16 × type (2), 64 × self-trade prevention (3),
-///                 2048 has a client order id
+/// order    dot, account u64, open u64, filled u64, flags u16, then in this order
+///          of an iceberg (512): display u64, visible u64
+///          if time-in-force is good-till-date: expiry u64
+///          of a stop that waits (1024): limit price u64 or 0, key of the entry since which it waits: stamp, origin
+///          if it has one (2048): client order id, fingerprint u64
+///          flags: 1 sell, 2 post-only, 4 × time-in-force (2 bits), 16 × type (2), 64 × self-trade prevention (3), 512,
+///                 1024 and 2048 as above
 /// block    H(1, orders u32, each order), a run of one level's queue, oldest first. An order ends its block if the mix
 ///          of its dot has its low 4 bits zero, or the block has 64 orders; the last one ends it anyway.
 /// level    H(2, price u64, orders u64, sum of open quantities u128, blocks u32, each block)
@@ -19,7 +22,9 @@ import Primitives
 ///          left out, the child stands in its place; the lowest nodes are levels.
 /// side     H(4, side u8, levels u64, top node; 32 zero bytes if there is none)
 /// book     H(5, dot of the definition, symbol 16 bytes, tick mantissa u64, tick scale u8, lot mantissa u64,
-///          lot scale u8, last trade price u64 or 0, bids, asks)
+///          lot scale u8, last trade price u64 or 0, bids, asks, buy stops, sell stops). Stops are built as bids and
+///          asks are, their stop price for the price, with side 2 for buys and 3 for sells; 32 zero bytes instead of
+///          the side if none wait.
 /// ids      H(8, records u64, buckets u32, each bucket). The records in the window by rising key; a bucket is those of
 ///          one second: H(7, second u64, records u64, blocks u32, each block); a block is H(6, records u32, each
 ///          record) and ends as a block of orders does, by the low 4 bits of its record's dot, or with 64 records.
@@ -58,16 +63,22 @@ extension MatchingEngine {
   /// The hash of what the books hold now. Two engines that applied the same entries have the same one.
   ///
   /// - Complexity: O(k log n) hashes for k levels changed since the last call, and one each for instruments and the
-  ///   buckets of client order ids.
+  ///   buckets of client order ids. Of a long queue, only the blocks that changed are read.
   public mutating func bookHash() -> Hash256 {
     while let (page, marks) = ladder.pages.takeDirty() {
       refreshLevels(page, marks)
       ladder.releaseIfIdle(page)
     }
+    while let (page, marks) = stops.pages.takeDirty() {
+      refreshStopLevels(page, marks)
+      stops.releaseIfIdle(page)
+    }
     for book in 0..<books.count where books[book].isDirty {
-      let bids = hasher.trie.hash(root: books[book].bidRoot, &hasher.input, hasher.sha)
-      let asks = hasher.trie.hash(root: books[book].askRoot, &hasher.input, hasher.sha)
-      books[book].hash = hasher.bookHash(books[book], bids: bids, asks: asks)
+      let sides = [
+        hasher.side(0, books[book].tries.bids), hasher.side(1, books[book].tries.asks),
+        hasher.side(2, books[book].tries.buyStops), hasher.side(3, books[book].tries.sellStops),
+      ]
+      books[book].hash = hasher.bookHash(books[book], sides)
       books[book].isDirty = false
     }
     let ids = hasher.keptIDsHash(&self.ids, second: second)
@@ -89,21 +100,13 @@ extension MatchingEngine {
     var hasher = BookHasher()
     var hashes: [Hash256] = []
     for book in 0..<books.count {
-      var roots: [Hash256] = []
-      var copy = books[book]
-      for side in Side.allCases {
-        var levels: [(price: UInt64, hash: Hash256)] = []
-        var level = ladder.worse(book, side, than: nil)
-        while level != noSlot {
-          let ticks = ladder.pages.price(of: level)
-          levels.append((UInt64(ticks), hasher.levelHash(level, ladder.pages, orders, ids)))
-          level = ladder.worse(book, side, than: ticks)
-        }
-        if side == .buy { levels.reverse() }
-        roots.append(levels.isEmpty ? .zero : hasher.trieHash(levels[...]))
-        if side == .buy { copy.bidLevels = UInt64(levels.count) } else { copy.askLevels = UInt64(levels.count) }
-      }
-      hashes.append(hasher.bookHash(copy, bids: roots[0], asks: roots[1]))
+      let buys = Self.stopRow(book, .buy)
+      let sells = Self.stopRow(book, .sell)
+      let sides = [
+        recomputedSide(0, ladder, book, .buy, &hasher), recomputedSide(1, ladder, book, .sell, &hasher),
+        recomputedSide(2, stops, buys, .sell, &hasher), recomputedSide(3, stops, sells, .buy, &hasher),
+      ]
+      hashes.append(hasher.bookHash(books[book], sides))
     }
     let idsHash = hasher.idsHash(ids, second: second)
     let stonesHash = hasher.hash(tombstones)
@@ -115,31 +118,17 @@ extension MatchingEngine {
     return hasher.input.hash(with: hasher.sha)
   }
 
-  /// Brings the marked levels of a page up to date in the tries of its book.
-  private mutating func refreshLevels(_ page: UInt32, _ marks: UInt32) {
-    let header = ladder.pages[page: page]
-    if header.book == LevelPages.noBook { return }
-    let book = header.book
-    books[book].isDirty = true
-    var marks = marks
-    while marks != 0 {
-      let bit = UInt32(marks.trailingZeroBitCount)
-      marks &= marks - 1
-      let level = page * LevelPages.width + bit % LevelPages.width
-      let price = UInt64(ladder.pages.price(of: level))
-      let isBid = bit < LevelPages.width
-      if header.occupied & 1 << bit != 0 {
-        let hash = hasher.levelHash(level, ladder.pages, orders, ids)
-        if isBid {
-          if hasher.trie.set(price, hash, root: &books[book].bidRoot) { books[book].bidLevels += 1 }
-        } else {
-          if hasher.trie.set(price, hash, root: &books[book].askRoot) { books[book].askLevels += 1 }
-        }
-      } else if isBid {
-        if hasher.trie.remove(price, root: &books[book].bidRoot) { books[book].bidLevels -= 1 }
-      } else {
-        if hasher.trie.remove(price, root: &books[book].askRoot) { books[book].askLevels -= 1 }
-      }
+  private func recomputedSide(
+    _ tag: UInt8, _ ladder: borrowing PriceLadder, _ row: UInt32, _ side: Side, _ hasher: inout BookHasher
+  ) -> Hash256 {
+    var levels: [(price: UInt64, hash: Hash256)] = []
+    var level = ladder.worse(row, side, than: nil)
+    while level != noSlot {
+      let ticks = ladder.pages.price(of: level)
+      levels.append((UInt64(ticks), hasher.recomputedLevelHash(level, ladder.pages, orders, accounts, ids)))
+      level = ladder.worse(row, side, than: ticks)
     }
+    if side == .buy { levels.reverse() }
+    return hasher.sideHash(tag, UInt64(levels.count), levels.isEmpty ? .zero : hasher.trieHash(levels[...]))
   }
 }

@@ -7,63 +7,42 @@ struct BookHasher: ~Copyable {
   var input = HashInput()
   var block = HashInput()
   var trie = PriceTrie()
+  var blocks = LevelBlocks()
   var stonesHash = Hash256.zero
   /// What is kept of the client order ids' hashes, oldest second first.
   var idBuckets: ContiguousArray<ClientIDBucket> = []
 
-  /// - Complexity: O(orders of the level).
-  mutating func levelHash(
-    _ level: UInt32, _ pages: borrowing LevelPages, _ orders: borrowing OrderStore, _ ids: borrowing ClientIDIndex
-  ) -> Hash256 {
-    input.put(HashTag.level)
-    input.put(UInt64(pages.price(of: level)))
-    input.put(UInt64(pages[level].count))
-    let totals = input.count
-    input.put(UInt128(0))
-    input.put(UInt32(0))
-    var total: UInt128 = 0
-    var blocks: UInt32 = 0
-    var inBlock: UInt32 = 0
-    var slot = pages[level].head
-    while slot != noSlot {
-      if inBlock == 0 {
-        block.put(HashTag.block)
-        block.put(UInt32(0))
-      }
-      total += UInt128(orders[slot].openLots)
-      put(orders[slot], ids)
-      inBlock += 1
-      let next = orders[slot].next
-      if next == noSlot || Int(inBlock) == HashTag.blockMax
-        || HashTag.endsBlock(orders[slot].sequence, orders[slot].dot.origin.value)
-      {
-        block.set(inBlock, at: 1)
-        input.put(block.hash(with: sha))
-        blocks += 1
-        inBlock = 0
-      }
-      slot = next
-    }
-    for word in 0..<4 { input.set(UInt32(truncatingIfNeeded: total >> UInt128(word * 32)), at: totals + word * 4) }
-    input.set(blocks, at: totals + 16)
-    return input.hash(with: sha)
-  }
-
-  @inline(__always) private mutating func put(_ order: OrderSlot, _ ids: borrowing ClientIDIndex) {
+  /// The fields of one order, into the block that is put together.
+  @inline(__always) mutating func put(
+    _ order: OrderSlot, _ orders: borrowing OrderStore, _ accounts: borrowing Accounts, _ ids: borrowing ClientIDIndex
+  ) {
     block.put(order.dot)
-    block.put(order.account)
+    block.put(accounts[order.account].account)
     block.put(order.openLots)
     block.put(order.filledLots)
     let record = order.clientRecord
-    block.put(UInt16(order.flags | (record != noSlot ? HashTag.hasClientOrderID : 0)))
+    block.put(UInt16(order.flags.bits | (record != noSlot ? HashTag.hasClientOrderID : 0)))
+    if order.terms != noSlot { put(orders[terms: order.terms], order.flags) }
     if record != noSlot {
       block.put(ids[record].id)
       block.put(ids[record].fingerprint)
     }
   }
 
-  mutating func bookHash(_ book: Book, bids: Hash256, asks: Hash256) -> Hash256 {
-    let sides = [sideHash(.buy, book.bidLevels, bids), sideHash(.sell, book.askLevels, asks)]
+  @inline(never) private mutating func put(_ terms: OrderTerms, _ flags: OrderFlags) {
+    if flags.isIceberg {
+      block.put(terms.displayLots)
+      block.put(terms.visibleLots)
+    }
+    if flags.timeInForce == .goodTillDate { block.put(terms.expiry) }
+    if flags.bits & OrderFlags.waits != 0 {
+      block.put(terms.limitTicks)
+      block.put(terms.sinceStamp)
+      block.put(terms.sinceOrigin)
+    }
+  }
+
+  mutating func bookHash(_ book: Book, _ sides: [Hash256]) -> Hash256 {
     input.put(HashTag.book)
     input.put(book.dot)
     input.put(book.instrument.symbol.low)
@@ -77,9 +56,16 @@ struct BookHasher: ~Copyable {
     return input.hash(with: sha)
   }
 
-  private mutating func sideHash(_ side: Side, _ levels: UInt64, _ top: Hash256) -> Hash256 {
+  /// A side from its kept trie.
+  mutating func side(_ tag: UInt8, _ root: TrieRoot) -> Hash256 {
+    sideHash(tag, root.levels, trie.hash(root: root.node, &input, sha))
+  }
+
+  /// - Parameter tag: 0 bids, 1 asks, 2 buy stops, 3 sell stops.
+  mutating func sideHash(_ tag: UInt8, _ levels: UInt64, _ top: Hash256) -> Hash256 {
+    if tag >= 2 && levels == 0 { return .zero }
     input.put(HashTag.side)
-    input.put(side.rawValue)
+    input.put(tag)
     input.put(levels)
     input.put(top)
     return input.hash(with: sha)
@@ -136,9 +122,9 @@ struct BookHasher: ~Copyable {
 
   /// The book is about to go.
   mutating func forget(_ book: inout Book) {
-    trie.removeAll(root: book.bidRoot)
-    trie.removeAll(root: book.askRoot)
-    book.bidRoot = noSlot
-    book.askRoot = noSlot
+    for root in [book.tries.bids, book.tries.asks, book.tries.buyStops, book.tries.sellStops] {
+      trie.removeAll(root: root.node)
+    }
+    book.tries = BookTries()
   }
 }

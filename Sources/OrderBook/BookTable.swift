@@ -6,30 +6,40 @@ struct Book {
   var instrument: Instrument
   /// Price of the last trade, or 0.
   var lastTradeTicks: Int64 = 0
-  /// Roots of the cached price tries, or none.
-  var bidRoot: UInt32 = noSlot
-  var askRoot: UInt32 = noSlot
-  /// Levels in each trie.
-  var bidLevels: UInt64 = 0
-  var askLevels: UInt64 = 0
+  /// The kept price tries of bids, asks, buy stops and sell stops.
+  var tries = BookTries()
   /// The hash of this book as of the last `bookHash`, unless dirty.
   var hash = Hash256.zero
   var isDirty = true
+}
+
+/// The root of a price trie, or none, and how many levels are in it.
+struct TrieRoot {
+  var node: UInt32 = noSlot
+  var levels: UInt64 = 0
+}
+
+/// One for each part of a book that has levels.
+struct BookTries {
+  var bids = TrieRoot()
+  var asks = TrieRoot()
+  var buyStops = TrieRoot()
+  var sellStops = TrieRoot()
 }
 
 /// The books in order of definition, found by defining dot and by symbol: open addressing over raw memory.
 struct BookTable: ~Copyable {
   private var books: Slab<Book>
   private(set) var count: UInt32 = 0
-  private var byDot = Slab<UInt32>(capacity: 64, blank: 0)
-  private var bySymbol = Slab<UInt32>(capacity: 64, blank: 0)
+  private var byDot = Slab<UInt32>(capacity: 64)
+  private var bySymbol = Slab<UInt32>(capacity: 64)
   private var mask = 63
   /// What was found last: most orders in a row name one instrument.
   private var recentDot = Dot.none
   private var recentBook: UInt32 = 0
 
   init() {
-    books = Slab(capacity: 4, blank: Book(instrument: Instrument(symbol: Symbol("-")!)))
+    books = Slab(capacity: 4)
   }
 
   @inline(__always) subscript(book: UInt32) -> Book {
@@ -40,6 +50,11 @@ struct BookTable: ~Copyable {
   /// Number of the book that `dot` defined.
   @inline(__always) mutating func find(_ dot: Dot) -> UInt32? {
     if dot == recentDot && !dot.isNone { return recentBook }
+    return findOther(dot)
+  }
+
+  // Mutating, so that the table is not copied for the call.
+  @inline(never) private mutating func findOther(_ dot: Dot) -> UInt32? {
     guard let book = search(dot) else { return nil }
     recentDot = dot
     recentBook = book
@@ -47,7 +62,7 @@ struct BookTable: ~Copyable {
   }
 
   /// As `find`, for queries.
-  @inline(never) func search(_ dot: Dot) -> UInt32? {
+  @inline(__always) func search(_ dot: Dot) -> UInt32? {
     var cell = place(dot)
     while byDot[cell] != 0 {
       if books[byDot[cell] - 1].dot == dot { return byDot[cell] - 1 }
@@ -100,8 +115,8 @@ struct BookTable: ~Copyable {
 
   private mutating func widen() {
     let capacity = (mask + 1) * 2
-    byDot = Slab(capacity: capacity, blank: 0)
-    bySymbol = Slab(capacity: capacity, blank: 0)
+    byDot = Slab(capacity: capacity)
+    bySymbol = Slab(capacity: capacity)
     mask = capacity - 1
     for book in 0..<count { enter(book) }
   }

@@ -30,14 +30,14 @@ struct ClientIDRecord {
 struct ClientIDIndex: ~Copyable {
   static let windowSeconds = Limits.clientOrderIDWindowMilliseconds / 1000
 
-  private var records = Slab(capacity: 64, blank: ClientIDRecord())
-  private var chains = Slab<UInt32>(capacity: 64, blank: noSlot)
+  private var records = Slab<ClientIDRecord>(capacity: 64)
+  private var chains = Slab<UInt32>(capacity: 64)
   private var mask = 63
   private var free: UInt32 = noSlot
   private var used: UInt32 = 1
   private var indexed = 0
   /// Slots of the records `first..<total`, by ordinal: a ring.
-  private var ring = Slab<UInt32>(capacity: 64, blank: noSlot)
+  private var ring = Slab<UInt32>(capacity: 64)
   /// Ordinal of the oldest record in the ring, and the number of records ever made.
   private(set) var first: UInt64 = 0
   private(set) var total: UInt64 = 0
@@ -184,7 +184,7 @@ struct ClientIDIndex: ~Copyable {
   /// Splits every chain in two, each in the order it had: newer records stay before older ones.
   @inline(never) private mutating func widenChains() {
     let half = mask + 1
-    var wider = Slab<UInt32>(capacity: half * 2, blank: noSlot)
+    var wider = Slab<UInt32>(capacity: half * 2)
     mask = half * 2 - 1
     for index in 0..<half {
       var tails = (noSlot, noSlot)
@@ -204,7 +204,7 @@ struct ClientIDIndex: ~Copyable {
 
   @inline(never) private mutating func widenRing() {
     let capacity = ring.capacity * 2
-    var wider = Slab<UInt32>(capacity: capacity, blank: noSlot)
+    var wider = Slab<UInt32>(capacity: capacity)
     for ordinal in first..<total { wider[Int(ordinal & UInt64(capacity - 1))] = record(at: ordinal) }
     ring = wider
   }
@@ -268,7 +268,7 @@ extension Order {
     take(instrument.sequence)
     take(UInt64(instrument.origin.value))
     take(account.value)
-    take(UInt64(OrderSlot.flags(self)))
+    take(UInt64(OrderFlags(self).bits & 511))
     take(UInt64(bitPattern: priceTicks))
     take(UInt64(bitPattern: quantityLots))
     if stopPriceTicks | displayLots != 0 || expiry != .zero {

@@ -48,7 +48,7 @@ public struct Order: Hashable, Sendable {
   /// When the client made the order, milliseconds since 1970; given with a client order id, else 0.
   public var clientTimeMilliseconds: UInt64
 
-  public init(
+  @inlinable public init(
     instrument: Dot, account: AccountID, side: Side, type: OrderType = .limit,
     timeInForce: TimeInForce = .goodTillCancel, priceTicks: Int64, quantityLots: Int64,
     selfTradePrevention: SelfTradePrevention = .none, postOnly: Bool = false, stopPriceTicks: Int64 = 0,
@@ -80,7 +80,7 @@ public struct Cancel: Hashable, Sendable {
   /// unknown target is rejected. Zero if it does not: an unknown target leaves a tombstone, and the order is cancelled
   /// when it comes.
   public var targetStamp: Stamp
-  public init(account: AccountID, target: OrderReference, targetStamp: Stamp = .zero) {
+  @inlinable public init(account: AccountID, target: OrderReference, targetStamp: Stamp = .zero) {
     self.account = account
     self.target = target
     self.targetStamp = targetStamp
@@ -110,7 +110,7 @@ public struct Amend: Hashable, Sendable {
   /// Enter anew even where the change alone would keep the place.
   public var forfeitsPriority: Bool
 
-  public init(
+  @inlinable public init(
     account: AccountID, target: OrderReference, targetStamp: Stamp = .zero, priceTicks: Int64?, quantityLots: Int64?,
     quantityMeaning: QuantityMeaning = .total, forfeitsPriority: Bool = false
   ) {

@@ -8,16 +8,19 @@ import Primitives
 struct DotIndex: ~Copyable {
   private static let bits: UInt32 = 9
   private static let fanout = 512
-  private static let heightMax: UInt32 = 7
+  private static let aboveMax: UInt32 = 6
 
-  private struct Row {
+  struct Row {
     var applied: UInt64 = 0
     var root: UInt32 = noSlot
-    /// Levels of the tree; it covers sequences below `512^height`.
-    var height: UInt32 = 1
-    /// The newest node above the leaves, and the sequences it covers divided by 512²: the way that most look-ups take.
+    /// Levels of the tree above the leaves; it covers sequences below `512^(above + 1)`.
+    var above: UInt32 = 0
+    /// The newest node above the leaves, and the sequences it covers divided by 512², plus 1: the way that most
+    /// look-ups take.
     var branch: UInt32 = noSlot
-    var branchNumber: UInt64 = .max
+    var branchKey: UInt64 = 0
+    /// The leaf of the newest applied sequence, if it has been made and met: the way of most new orders.
+    var leaf: UInt32 = noSlot
   }
 
   private var rows: Slab<Row>
@@ -29,10 +32,10 @@ struct DotIndex: ~Copyable {
   private(set) var origins = 0
 
   init(origins: Int) {
-    rows = Slab(capacity: max(origins, 1), blank: Row())
-    cells = Slab(capacity: 64 * Self.fanout, blank: noSlot)
-    children = Slab(capacity: 64, blank: 0)
-    free = SlabList(capacity: 64, blank: noSlot)
+    rows = Slab(capacity: max(origins, 1))
+    cells = Slab(capacity: 64 * Self.fanout)
+    children = Slab(capacity: 64)
+    free = SlabList(capacity: 64)
   }
 
   @inline(__always) func applied(_ origin: OriginIndex) -> UInt64 {
@@ -48,20 +51,31 @@ struct DotIndex: ~Copyable {
   /// The slot in a cell that `cell(of:)` gave.
   @inline(__always) func slot(in cell: Int) -> UInt32 { cells[cell] }
 
+  /// As `cell(of:)`, without reading the cell's own page of memory. For look-ahead: sequences not yet applied have
+  /// none.
+  @inline(__always) func cellInMemory(of dot: Dot) -> Int {
+    dot.origin.int < rows.capacity && dot.sequence <= rows.address(dot.origin.int).pointee.applied ? cell(of: dot) : -1
+  }
+
+  @inline(__always) func prefetch(_ cell: Int) { cells.prefetch(cell) }
+
   /// Where the slot of `dot` is kept, if it has one; -1 if there is no place for it. Good until the next change.
   @inline(__always) func cell(of dot: Dot) -> Int {
     guard dot.origin.int < rows.capacity else { return -1 }
-    if dot.sequence &>> UInt64(2 * Self.bits) == rows[dot.origin.int].branchNumber {
-      let leaf = cells[Int(rows[dot.origin.int].branch) &* Self.fanout &+ Self.digit(dot.sequence, Self.bits)]
+    let row = rows.address(dot.origin.int)
+    if dot.sequence &>> UInt64(2 * Self.bits) &+ 1 == row.pointee.branchKey {
+      let leaf = cells[Int(row.pointee.branch) &* Self.fanout &+ Self.digit(dot.sequence, Self.bits)]
       return leaf == noSlot ? -1 : Int(leaf) &* Self.fanout &+ Self.digit(dot.sequence, 0)
     }
-    return distantCell(of: dot)
+    return Self.distantCell(of: dot, row.pointee, cells.address(0))
   }
 
-  @inline(never) private func distantCell(of dot: Dot) -> Int {
-    let row = rows[dot.origin.int]
+  /// Given what it reads, so that the index is not copied for the call. Nodes lie within the cells.
+  @inline(never) private static func distantCell(
+    of dot: Dot, _ row: Row, _ cells: UnsafeMutablePointer<UInt32>
+  ) -> Int {
     var node = row.root
-    var shift = (row.height - 1) * Self.bits
+    var shift = row.above * Self.bits
     guard dot.sequence <= row.applied, dot.sequence >> UInt64(shift) < UInt64(Self.fanout) else { return -1 }
     while node != noSlot && shift > 0 {
       node = cells[Int(node) * Self.fanout + Self.digit(dot.sequence, shift)]
@@ -74,9 +88,10 @@ struct DotIndex: ~Copyable {
   @inline(__always) mutating func advance(_ origin: OriginIndex, to sequence: UInt64) {
     if origin.int >= rows.capacity { rows.reserve(origin.int + 1) }
     if origin.int >= origins { origins = origin.int + 1 }
-    let before = rows[origin.int].applied
+    let row = rows.address(origin.int)
+    let before = row.pointee.applied
     precondition(sequence == before &+ 1, "entries of an origin are applied in sequence")
-    rows[origin.int].applied = sequence
+    row.pointee.applied = sequence
     if before &>> UInt64(Self.bits) != sequence &>> UInt64(Self.bits) { turnPage(origin, from: before) }
   }
 
@@ -91,30 +106,37 @@ struct DotIndex: ~Copyable {
   /// Dots that have a slot, counted.
   /// - Complexity: O(nodes).
   var entries: Int {
-    func count(_ node: UInt32, _ height: UInt32) -> Int {
+    func count(_ node: UInt32, _ above: UInt32) -> Int {
       if node == noSlot { return 0 }
-      if height == 1 { return Int(children[node]) }
-      return (0..<Self.fanout).reduce(0) { $0 + count(cells[Int(node) * Self.fanout + $1], height - 1) }
+      if above == 0 { return Int(children[node]) }
+      return (0..<Self.fanout).reduce(0) { $0 + count(cells[Int(node) * Self.fanout + $1], above - 1) }
     }
-    return (0..<rows.capacity).reduce(0) { $0 + count(rows[$1].root, rows[$1].height) }
+    return (0..<rows.capacity).reduce(0) { $0 + count(rows[$1].root, rows[$1].above) }
   }
 
   /// - Precondition: `dot` is applied and has no slot.
   @inline(__always) mutating func set(_ dot: Dot, to slot: UInt32) {
-    var cell = cell(of: dot)
-    if cell < 0 { cell = makeCell(dot) }
-    precondition(cells[cell] == noSlot, "an order is indexed once")
-    cells[cell] = slot
-    children[cell / Self.fanout] &+= 1
+    let row = rows.address(dot.origin.int)
+    let leaf = row.pointee.leaf
+    var cell = Int(leaf) &* Self.fanout &+ Self.digit(dot.sequence, 0)
+    if leaf == noSlot || (row.pointee.applied ^ dot.sequence) &>> UInt64(Self.bits) != 0 { cell = findCell(dot) }
+    let place = cells.address(cell)
+    precondition(place.pointee == noSlot, "an order is indexed once")
+    place.pointee = slot
+    children[Int(UInt(bitPattern: cell) / UInt(Self.fanout))] &+= 1
   }
 
   /// - Precondition: `cell` is that of `dot`, which has `slot`.
   @inline(__always) mutating func clear(_ cell: Int, _ dot: Dot, from slot: UInt32) {
-    precondition(cells[cell] == slot, "the index names another order")
-    cells[cell] = noSlot
-    let left = children[cell / Self.fanout] &- 1
-    children[cell / Self.fanout] = left
-    if left == 0 { leafEmptied(dot) }
+    let place = cells.address(cell)
+    precondition(place.pointee == slot, "the index names another order")
+    place.pointee = noSlot
+    let count = children.address(Int(UInt(bitPattern: cell) / UInt(Self.fanout)))
+    let left = count.pointee &- 1
+    count.pointee = left
+    // One branch that is hardly ever taken: the newest leaf empties all the time.
+    let isNewest = UInt(bitPattern: cell) / UInt(Self.fanout) == UInt(rows.address(dot.origin.int).pointee.leaf)
+    if UInt32(left) | (isNewest ? 1 : 0) == 0 { leafEmptied(dot) }
   }
 
   @inline(never) private mutating func leafEmptied(_ dot: Dot) {
@@ -126,20 +148,30 @@ struct DotIndex: ~Copyable {
     Int(truncatingIfNeeded: sequence &>> UInt64(shift)) & (fanout - 1)
   }
 
+  /// The cell of `dot`, made if it is missing.
+  @inline(never) private mutating func findCell(_ dot: Dot) -> Int {
+    var cell = cell(of: dot)
+    if cell < 0 { cell = makeCell(dot) }
+    if (rows[dot.origin.int].applied ^ dot.sequence) >> UInt64(Self.bits) == 0 {
+      rows[dot.origin.int].leaf = UInt32(cell / Self.fanout)
+    }
+    return cell
+  }
+
   /// The cell of `dot`, the path to it made where it is missing.
   @inline(never) private mutating func makeCell(_ dot: Dot) -> Int {
     let origin = dot.origin.int
     if rows[origin].root == noSlot { rows[origin].root = makeNode() }
-    while dot.sequence &>> UInt64((rows[origin].height - 1) * Self.bits) >= UInt64(Self.fanout) {
-      precondition(rows[origin].height < Self.heightMax, "sequence out of range")
+    while dot.sequence &>> UInt64(rows[origin].above * Self.bits) >= UInt64(Self.fanout) {
+      precondition(rows[origin].above < Self.aboveMax, "sequence out of range")
       let root = makeNode()
       cells[Int(root) * Self.fanout] = rows[origin].root
       children[root] = 1
       rows[origin].root = root
-      rows[origin].height += 1
+      rows[origin].above += 1
     }
     var node = rows[origin].root
-    var shift = (rows[origin].height - 1) * Self.bits
+    var shift = rows[origin].above * Self.bits
     while shift > 0 {
       let cell = Int(node) * Self.fanout + Self.digit(dot.sequence, shift)
       if cells[cell] == noSlot {
@@ -149,7 +181,7 @@ struct DotIndex: ~Copyable {
       }
       if shift == Self.bits {
         rows[origin].branch = node
-        rows[origin].branchNumber = dot.sequence >> UInt64(2 * Self.bits)
+        rows[origin].branchKey = dot.sequence >> UInt64(2 * Self.bits) + 1
       }
       node = cells[cell]
       shift -= Self.bits
@@ -168,6 +200,7 @@ struct DotIndex: ~Copyable {
 
   /// The page of `sequence` is no longer the newest: give it back if nothing is in it.
   @inline(never) private mutating func turnPage(_ origin: OriginIndex, from sequence: UInt64) {
+    rows[origin.int].leaf = noSlot
     prune(Dot(origin: origin, sequence: sequence))
   }
 
@@ -181,7 +214,7 @@ struct DotIndex: ~Copyable {
       let path = raw.assumingMemoryBound(to: Int.self)
       var node = row.root
       var depth = 0
-      var shift = (row.height - 1) * Self.bits
+      var shift = row.above * Self.bits
       if dot.sequence >> UInt64(shift) >= UInt64(Self.fanout) { return }
       while shift > 0 {
         path[depth] = Int(node) * Self.fanout + Self.digit(dot.sequence, shift)
@@ -194,7 +227,8 @@ struct DotIndex: ~Copyable {
         if node != noSlot {
           guard children[node] == 0 else { return }
           free.append(node)
-          if node == row.branch { rows[dot.origin.int].branchNumber = .max }
+          if node == row.branch { rows[dot.origin.int].branchKey = 0 }
+          if node == row.leaf { rows[dot.origin.int].leaf = noSlot }
           cells[path[depth - 1]] = noSlot
           children[path[depth - 1] / Self.fanout] -= 1
         }

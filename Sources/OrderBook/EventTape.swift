@@ -5,11 +5,11 @@ import Primitives
 /// An engine writes two or three events an entry, millions a second: an `OrderEvent` takes 88 bytes and its tape 16 to
 /// 72. Positions count from the tape's beginning and stay valid while earlier events are let go.
 public struct EventTape: ~Copyable {
-  private var words: UnsafeMutablePointer<UInt64>
+  @usableFromInline var words: UnsafeMutablePointer<UInt64>
   private var capacity: Int
-  private var used = 0
+  @usableFromInline var used = 0
   /// Position of the oldest event that is kept.
-  public private(set) var start: UInt64 = 0
+  public internal(set) var start: UInt64 = 0
 
   /// Words of the longest event, a fill.
   private static let longest = 9
@@ -22,8 +22,8 @@ public struct EventTape: ~Copyable {
   deinit { words.deallocate() }
 
   /// Position after the newest event.
-  @inline(__always) public var end: UInt64 { start &+ UInt64(used) }
-  public var isEmpty: Bool { used == 0 }
+  @inlinable public var end: UInt64 { start &+ UInt64(used) }
+  @inlinable public var isEmpty: Bool { used == 0 }
 
   /// - Complexity: O(1); O(kept events) when the memory doubles.
   @inline(__always) public mutating func append(_ event: OrderEvent) {
@@ -64,6 +64,19 @@ public struct EventTape: ~Copyable {
     }
   }
 
+  /// An order was accepted and rests: what most orders do.
+  @inline(__always) mutating func appendRested(_ order: Dot, openLots: Int64) {
+    if used > capacity &- Self.longest { widen() }
+    let at = words + used
+    let origin = UInt64(order.origin.value) &<< 32
+    at[0] = UInt64(EventKind.accepted.rawValue) | origin
+    at[1] = order.sequence
+    at[2] = UInt64(EventKind.rested.rawValue) | origin
+    at[3] = order.sequence
+    at[4] = UInt64(bitPattern: openLots)
+    used &+= 5
+  }
+
   /// The first word has the kind in its low byte, a detail above it, the origin in its high half.
   @inline(__always) private static func put(
     _ at: UnsafeMutablePointer<UInt64>, _ kind: EventKind, _ dot: Dot, _ detail: UInt8 = 0
@@ -91,9 +104,15 @@ public struct EventTape: ~Copyable {
   /// The events from one position to another; positions between two events are no positions.
   ///
   /// What this returns must not be used after the tape has changed.
-  public func run(from first: UInt64, to last: UInt64) -> EventRun {
+  @inlinable public func run(from first: UInt64, to last: UInt64) -> EventRun {
     precondition(first >= start && first <= last && last <= end, "no such position on the tape")
     return EventRun(words + Int(first - start), count: Int(last - first))
+  }
+
+  /// The oldest event that is kept.
+  @inlinable public var first: OrderEvent? {
+    var run = EventRun(words, count: used)
+    return run.next()
   }
 
   /// All that is kept.
@@ -121,9 +140,19 @@ public struct EventTape: ~Copyable {
     start = end
     used = 0
   }
+
+  /// Is the oldest event that is kept a rejection?
+  @inlinable public var startsWithRejection: Bool {
+    used != 0 && UInt8(truncatingIfNeeded: words[0]) == EventKind.rejected.rawValue
+  }
+
+  /// Are there more events than `accepted` and `rested`, with which most orders enter?
+  @inlinable public var hasMoreThanRested: Bool {
+    used != 5 || UInt8(truncatingIfNeeded: words[2]) != EventKind.rested.rawValue
+  }
 }
 
-enum EventKind: UInt8 {
+@usableFromInline enum EventKind: UInt8 {
   case accepted = 0
   case waiting = 1
   case triggered = 2
@@ -140,15 +169,15 @@ enum EventKind: UInt8 {
 
 /// A stretch of an `EventTape`, for immediate use.
 public struct EventRun: Sequence, IteratorProtocol {
-  private var next_: UnsafePointer<UInt64>
-  private let end: UnsafePointer<UInt64>
+  @usableFromInline var next_: UnsafePointer<UInt64>
+  @usableFromInline let end: UnsafePointer<UInt64>
 
-  init(_ words: UnsafePointer<UInt64>, count: Int) {
+  @inlinable init(_ words: UnsafePointer<UInt64>, count: Int) {
     next_ = words
     end = words + count
   }
 
-  @inline(__always) public mutating func next() -> OrderEvent? {
+  @inlinable public mutating func next() -> OrderEvent? {
     guard next_ < end else { return nil }
     let at = next_
     guard let kind = EventKind(rawValue: UInt8(truncatingIfNeeded: at[0])) else {
@@ -199,11 +228,11 @@ public struct EventRun: Sequence, IteratorProtocol {
     }
   }
 
-  @inline(__always) private static func dot(_ sequence: UInt64, _ origin: UInt64) -> Dot {
+  @inlinable static func dot(_ sequence: UInt64, _ origin: UInt64) -> Dot {
     Dot(origin: OriginIndex(UInt32(truncatingIfNeeded: origin)), sequence: sequence)
   }
 
-  @inline(__always) private static func fill(_ at: UnsafePointer<UInt64>, maker: Dot, _ side: UInt8) -> Fill {
+  @inlinable static func fill(_ at: UnsafePointer<UInt64>, maker: Dot, _ side: UInt8) -> Fill {
     Fill(
       instrument: dot(at[4], at[3] &>> 32), maker: maker, taker: dot(at[2], at[3]),
       takerSide: known(Side(rawValue: side)), priceTicks: Int64(bitPattern: at[5]),
@@ -211,7 +240,7 @@ public struct EventRun: Sequence, IteratorProtocol {
       takerOpenLots: Int64(bitPattern: at[8]))
   }
 
-  @inline(__always) private static func known<T>(_ value: T?) -> T {
+  @inlinable static func known<T>(_ value: T?) -> T {
     guard let value else { preconditionFailure("the tape is damaged") }
     return value
   }

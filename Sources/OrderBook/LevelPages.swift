@@ -1,12 +1,14 @@
 import Primitives
 
-/// The queue of orders at one price.
+/// The queue of orders at one price: 32 bytes.
 struct Level {
-  /// Sum of the open quantities, hidden parts included.
+  /// Sum of the open quantities, hidden parts included. 2^32 orders of 2^62 lots fit.
   var total: UInt128 = 0
   var head: UInt32 = noSlot
   var tail: UInt32 = noSlot
   var count: UInt32 = 0
+  /// First of the blocks whose hashes are kept, or none.
+  var firstBlock: UInt32 = noSlot
 
   /// An order of `lots` joins at the tail.
   /// - Returns: the order that was the tail before, or none.
@@ -14,8 +16,8 @@ struct Level {
     let before = tail
     tail = slot
     if before == noSlot { head = slot }
-    total += UInt128(UInt64(lots))
-    count += 1
+    total &+= UInt128(truncatingIfNeeded: lots)
+    count &+= 1
     return before
   }
 
@@ -23,19 +25,20 @@ struct Level {
   @inline(__always) mutating func remove(_ lots: Int64, previous: UInt32, next: UInt32) {
     if previous == noSlot { head = next }
     if next == noSlot { tail = previous }
-    total -= UInt128(UInt64(lots))
-    count -= 1
+    total &-= UInt128(truncatingIfNeeded: lots)
+    count &-= 1
   }
 }
 
-/// Sixteen neighbouring prices of one instrument, and which of them are occupied or marked.
+/// Sixteen neighbouring prices of one row of a ladder, and which of them are occupied or marked.
 struct LevelPage {
   /// Price in ticks, divided by 16.
   var number: UInt64 = 0
-  var book: UInt32 = 0
+  /// Row of the ladder.
+  var row: UInt32 = 0
   /// Order slots that name a level of this page, removed ones included until their removal is settled.
   var references: UInt32 = 0
-  /// Occupied bids in the low 16 bits, asks in the high ones.
+  /// Occupied bids in the low 16 bits by rising price, asks in the high ones by falling price.
   var occupied: UInt32 = 0
   /// Levels whose hash is out of date, likewise.
   var dirty: UInt32 = 0
@@ -44,58 +47,89 @@ struct LevelPage {
   var isUsed: UInt32 = 0
 }
 
-/// Levels of all instruments, in pages of sixteen. A level's number is `page * 16 + price % 16`.
+/// Levels of all rows of a ladder, in pages of sixteen. A level's number is `page * 16 + price % 16`.
 struct LevelPages: ~Copyable {
   static let width: UInt32 = 16
-  /// The book of a page whose instrument's definition was taken back.
-  static let noBook = UInt32.max
-  private var levels: Slab<Level>
-  private var headers: Slab<LevelPage>
-  private var free: SlabList<UInt32>
+  /// The row of a page whose instrument's definition was taken back.
+  static let noRow = UInt32.max
+  private var levels = Slab<Level>(capacity: 64 * 16)
+  private var headers = Slab<LevelPage>(capacity: 64)
+  private var free = SlabList<UInt32>(capacity: 64)
   private var used: UInt32 = 1
+  /// By level, how much of its total icebergs hide; empty until the first iceberg.
+  private var hidden = Slab<UInt128>(capacity: 1)
   /// Pages with a dirty level.
-  private(set) var dirty: SlabList<UInt32>
+  private(set) var dirty = SlabList<UInt32>(capacity: 64)
   /// Pages with a changed level.
-  private(set) var changed: SlabList<UInt32>
+  private(set) var changed = SlabList<UInt32>(capacity: 64)
   var tracksChanges = false
 
-  init() {
-    levels = Slab(capacity: 64 * 16, blank: Level())
-    headers = Slab(capacity: 64, blank: LevelPage())
-    free = SlabList(capacity: 64, blank: 0)
-    dirty = SlabList(capacity: 64, blank: 0)
-    changed = SlabList(capacity: 64, blank: 0)
-  }
-
   @inline(__always) subscript(level: UInt32) -> Level {
-    unsafeAddress { UnsafePointer(levels.address(Int(level))) }
-    unsafeMutableAddress { levels.address(Int(level)) }
+    unsafeAddress { UnsafePointer(levels.address(level)) }
+    unsafeMutableAddress { levels.address(level) }
   }
 
   @inline(__always) subscript(page page: UInt32) -> LevelPage {
-    unsafeAddress { UnsafePointer(headers.address(Int(page))) }
-    unsafeMutableAddress { headers.address(Int(page)) }
+    unsafeAddress { UnsafePointer(headers.address(page)) }
+    unsafeMutableAddress { headers.address(page) }
+  }
+
+  /// Good until the next `allocate`.
+  @inline(__always) func address(_ level: UInt32) -> UnsafeMutablePointer<Level> { levels.address(level) }
+  /// Good until the next `allocate`.
+  @inline(__always) func header(of level: UInt32) -> UnsafeMutablePointer<LevelPage> {
+    headers.address(level / Self.width)
+  }
+
+  @inline(__always) func prefetch(_ level: UInt32) {
+    levels.prefetch(Int(level))
+    headers.prefetch(Int(level / Self.width))
   }
 
   /// Pages that hold, or refer to, something.
   var inUse: Int { Int(used) - 1 - free.count }
 
-  @inline(__always) func price(of level: UInt32) -> Int64 {
-    Int64(bitPattern: headers[level / Self.width].number &* 16 &+ UInt64(level % Self.width))
+  @inline(__always) func price(of level: UInt32) -> Int64 { Self.price(of: level, header(of: level)) }
+
+  @inline(__always) static func price(of level: UInt32, _ header: UnsafeMutablePointer<LevelPage>) -> Int64 {
+    Int64(bitPattern: header.pointee.number &* 16 &+ UInt64(level % Self.width))
   }
 
-  @inline(__always) func book(of level: UInt32) -> UInt32 { headers[level / Self.width].book }
+  @inline(__always) func row(of level: UInt32) -> UInt32 { header(of: level).pointee.row }
 
+  /// A level's bit in the words of its page.
   @inline(__always) static func bit(_ level: UInt32, _ side: Side) -> UInt32 {
-    1 &<< (level & 15 | UInt32(side.rawValue) &<< 4)
+    1 &<< (level & 15 ^ UInt32(side.rawValue) &* 31)
+  }
+
+  /// The side and level of a bit, given as its number.
+  static func level(_ page: UInt32, bit: UInt32) -> (level: UInt32, side: Side) {
+    bit < width ? (page * width | bit, .buy) : (page * width | (bit ^ 31), .sell)
+  }
+
+  /// One side's half of a page's word: the higher the bit, the better the price.
+  @inline(__always) static func word(_ bits: UInt32, _ side: Side) -> UInt32 {
+    bits &>> (UInt32(side.rawValue) &* 16) & 0xFFFF
+  }
+
+  /// The best level of those in one side's half.
+  /// - Precondition: there is one.
+  @inline(__always) static func bestLevel(_ page: UInt32, _ word: UInt32, _ side: Side) -> UInt32 {
+    let top = UInt32(truncatingIfNeeded: 31 &- word.leadingZeroBitCount)
+    return page &* width | (top ^ UInt32(side.rawValue) &* 15)
   }
 
   /// Marks a level as changed, for the hash and, if asked for, for `takeChangedLevels`.
   @inline(__always) mutating func mark(_ level: UInt32, _ side: Side) {
-    let bit = Self.bit(level, side)
-    let before = headers[level / Self.width].dirty
-    if before & bit == 0 { markDirty(level / Self.width, bit) }
-    if tracksChanges { markChanged(level / Self.width, bit) }
+    mark(level, header(of: level), Self.bit(level, side))
+  }
+
+  /// As above, of a level whose page and bit there are known.
+  @inline(__always) mutating func mark(
+    _ level: UInt32, _ header: UnsafeMutablePointer<LevelPage>, _ bit: UInt32
+  ) {
+    if header.pointee.dirty & bit == 0 { markDirty(level / Self.width, bit) }
+    if tracksChanges && header.pointee.changed & bit == 0 { markChanged(level / Self.width, bit) }
   }
 
   @inline(never) private mutating func markDirty(_ page: UInt32, _ bit: UInt32) {
@@ -110,7 +144,7 @@ struct LevelPages: ~Copyable {
     if before == 0 { changed.append(page) }
   }
 
-  @inline(never) mutating func allocate(number: UInt64, book: UInt32) -> UInt32 {
+  @inline(never) mutating func allocate(number: UInt64, row: UInt32) -> UInt32 {
     let page: UInt32
     if free.count > 0 {
       page = free.removeLast()
@@ -121,20 +155,20 @@ struct LevelPages: ~Copyable {
       headers.reserve(Int(used))
       levels.reserve(Int(used) * Int(Self.width))
     }
-    headers[page] = LevelPage(number: number, book: book, isUsed: 1)
+    headers[page] = LevelPage(number: number, row: row, isUsed: 1)
     return page
   }
 
   /// Nothing is in the page, waits for it or refers to it.
   @inline(__always) func isIdle(_ page: UInt32) -> Bool {
-    let header = headers[page]
-    return header.references == 0 && header.dirty == 0 && header.changed == 0
+    let header = headers.address(page)
+    return header.pointee.references | header.pointee.dirty | header.pointee.changed == 0
   }
 
-  /// Cuts a page off from its book; it goes when its marks are taken.
+  /// Cuts a page off from its row; it goes when its marks are taken.
   mutating func orphan(_ page: UInt32) {
     precondition(headers[page].references == 0 && headers[page].occupied == 0, "the page is in use")
-    headers[page].book = Self.noBook
+    headers[page].row = Self.noRow
     if isIdle(page) { release(page) }
   }
 
@@ -153,11 +187,29 @@ struct LevelPages: ~Copyable {
     return (page, headers[page].dirty)
   }
 
+  /// The list of changed pages has been read; their marks are the reader's to take.
+  mutating func forgetChanged() { changed.removeAll() }
+
   /// Takes the newest page off the list of changed ones.
   mutating func takeChanged() -> (page: UInt32, marks: UInt32)? {
     guard changed.count > 0 else { return nil }
     let page = changed.removeLast()
     defer { headers[page].changed = 0 }
     return (page, headers[page].changed)
+  }
+
+  // MARK: What icebergs hide
+
+  /// How much of the level's total nobody is shown.
+  func hiddenLots(_ level: UInt32) -> UInt128 { Int(level) < hidden.capacity ? hidden[level] : 0 }
+
+  @inline(never) mutating func hide(_ level: UInt32, _ lots: Int64) {
+    hidden.reserve(Int(used) * Int(Self.width))
+    hidden[level] += UInt128(lots)
+  }
+
+  @inline(never) mutating func unhide(_ level: UInt32, _ lots: Int64) {
+    precondition(hidden[level] >= UInt128(lots), "more is shown than was hidden")
+    hidden[level] -= UInt128(lots)
   }
 }

@@ -2,73 +2,203 @@ import Primitives
 
 /// The changes of which everything else is made. Each marks its level and leaves one undo record.
 extension MatchingEngine {
-  /// Puts what is left of an incoming order at the tail of its level.
-  @inline(__always) mutating func rest(_ incoming: borrowing Incoming, at ticks: Int64) {
-    let slot = orders.allocate()
-    let level = ladder.open(incoming.book, ticks)
-    let tail = ladder.pages[level].append(slot, incoming.openLots)
-    let newest = accounts.head(of: incoming.account)
-    orders[slot] = OrderSlot(
-      openLots: incoming.openLots, filledLots: incoming.filledLots, account: incoming.account,
-      sequence: incoming.dot.sequence, level: level, previous: tail, next: noSlot, accountPrevious: noSlot,
-      accountNext: newest, clientRecord: incoming.clientRecord,
-      packed: OrderSlot.pack(incoming.dot.origin, flags: incoming.flags))
-    ladder.pages[page: level / LevelPages.width].references += 1
-    if tail != noSlot { orders[tail].next = slot } else { ladder.occupy(level, incoming.side) }
-    if newest != noSlot { orders[newest].accountPrevious = slot }
-    accounts.setHead(of: incoming.account, to: slot)
-    index.set(incoming.dot, to: slot)
-    if incoming.clientRecord != noSlot { ids.retain(incoming.clientRecord) }
-    restingOrders += 1
-    ladder.pages.mark(level, incoming.side)
-    journal.push(UndoRecord(.inserted, slot: slot))
+  /// Puts what is left of an incoming order at the tail of the level of its limit.
+  @inline(never) mutating func rest(_ incoming: borrowing Incoming) {
+    let slot = insert(
+      incoming.dot, account: incoming.account, book: incoming.book, ticks: incoming.limitTicks,
+      openLots: incoming.openLots, filledLots: incoming.filledLots, flags: incoming.flags,
+      clientRecord: incoming.clientRecord)
+    if UInt64(bitPattern: incoming.displayLots) | incoming.expiry != 0 {
+      setTerms(slot, display: incoming.displayLots, expiry: incoming.expiry)
+    }
   }
 
-  /// Takes an order out of its level. It keeps slot and links until that is settled.
-  @inline(__always) mutating func remove(_ slot: UInt32) {
-    remove(slot, indexedAt: index.cell(of: orders[slot].dot))
+  /// Puts an order at the tail of a level.
+  @inline(__always) mutating func insert(
+    _ dot: Dot, account: UInt64, book: UInt32, ticks: Int64, openLots: Int64, filledLots: Int64, flags: OrderFlags,
+    clientRecord: UInt32
+  ) -> UInt32 {
+    let level = ladder.open(book, ticks)
+    let entry = accounts.retain(account)
+    let slot = orders.allocate()
+    let order = orders.address(slot)
+    let header = ladder.pages.header(of: level)
+    let bit = LevelPages.bit(level, flags.side)
+    let tail = ladder.pages.address(level).pointee.append(slot, openLots)
+    let owner = accounts.address(entry)
+    let newest = owner.pointee.head
+    owner.pointee.head = slot
+    order.pointee = OrderSlot(
+      openLots: openLots, filledLots: filledLots, sequence: dot.sequence,
+      packed: OrderSlot.pack(dot.origin, flags), level: level, previous: tail, account: entry, accountNext: newest,
+      clientRecord: clientRecord)
+    header.pointee.references &+= 1
+    if newest != noSlot { orders.address(newest).pointee.accountPrevious = slot }
+    if tail != noSlot {
+      orders.address(tail).pointee.next = slot
+    } else {
+      ladder.occupy(level, flags.side, header, bit)
+    }
+    ladder.pages.mark(level, header, bit)
+    index.set(dot, to: slot)
+    if clientRecord != noSlot { ids.retain(clientRecord) }
+    restingOrders &+= 1
+    journal.push(UndoRecord(.inserted, slot: slot))
+    return slot
+  }
+
+  @inline(never) private mutating func setTerms(_ slot: UInt32, display: Int64, expiry: UInt64) {
+    let open = orders[slot].openLots
+    let terms = OrderTerms(displayLots: display, visibleLots: min(display, open), expiry: expiry)
+    orders[slot].terms = orders.allocate(terms)
+    enterTerms(slot)
+  }
+
+  /// What it hides and when it expires take effect.
+  private mutating func enterTerms(_ slot: UInt32) {
+    let hidden = orders[slot].openLots - orders.visibleLots(slot)
+    if hidden > 0 { ladder.pages.hide(orders[slot].level, hidden) }
+    if orders[terms: orders[slot].terms].expiry != 0 { expiries.insert(slot, &orders) }
+  }
+
+  private mutating func leaveTerms(_ slot: UInt32) {
+    let hidden = orders[slot].openLots - orders.visibleLots(slot)
+    if hidden > 0 { ladder.pages.unhide(orders[slot].level, hidden) }
+    if orders[terms: orders[slot].terms].expiryPlace != 0 { expiries.remove(slot, &orders) }
+  }
+
+  /// Takes an order out of its level, or a stop from those that wait. It keeps slot and links until that is settled.
+  @inline(never) mutating func remove(_ slot: UInt32) {
+    remove(slot, indexedAt: index.cell(of: orders.address(slot).pointee.dot))
   }
 
   /// As above, for one that was just found.
   @inline(__always) mutating func remove(_ slot: UInt32, indexedAt cell: Int) {
-    let order = orders[slot]
-    unlink(slot, order, indexedAt: cell)
-    ladder.pages.mark(order.level, order.side)
+    unlink(slot, indexedAt: cell)
     journal.push(UndoRecord(.removed, slot: slot))
   }
 
-  @inline(__always) mutating func unlink(_ slot: UInt32, _ order: OrderSlot, indexedAt cell: Int) {
-    let level = order.level
-    if order.previous != noSlot { orders[order.previous].next = order.next }
-    if order.next != noSlot { orders[order.next].previous = order.previous }
-    ladder.pages[level].remove(order.openLots, previous: order.previous, next: order.next)
-    if order.previous | order.next == noSlot { ladder.vacate(level, order.side) }
-    if order.accountNext != noSlot { orders[order.accountNext].accountPrevious = order.accountPrevious }
-    if order.accountPrevious != noSlot {
-      orders[order.accountPrevious].accountNext = order.accountNext
-    } else {
-      accounts.setHead(of: order.account, to: order.accountNext)
+  @inline(__always) private mutating func unlink(_ slot: UInt32, indexedAt cell: Int) {
+    let order = orders.address(slot)
+    if order.pointee.terms != noSlot {
+      if order.pointee.isWaiting { return unlinkWaiting(slot, indexedAt: cell) }
+      leaveTerms(slot)
     }
-    index.clear(cell, order.dot, from: slot)
-    restingOrders -= 1
+    if order.pointee.block != noSlot { hasher.blocks.leave(slot, orders) }
+    let level = order.pointee.level
+    let side = order.pointee.side
+    let header = ladder.pages.header(of: level)
+    let bit = LevelPages.bit(level, side)
+    let previous = order.pointee.previous
+    let next = order.pointee.next
+    if previous != noSlot { orders.address(previous).pointee.next = next }
+    if next != noSlot { orders.address(next).pointee.previous = previous }
+    ladder.pages.address(level).pointee.remove(order.pointee.openLots, previous: previous, next: next)
+    ladder.pages.mark(level, header, bit)
+    if previous | next == noSlot { ladder.vacate(level, side, header, bit) }
+    unlinkAccount(slot)
+    index.clear(cell, order.pointee.dot, from: slot)
+    restingOrders &-= 1
   }
 
-  /// Lowers an order's open quantity; it keeps its place.
-  mutating func reduce(_ slot: UInt32, by lots: Int64) {
+  @inline(never) private mutating func unlinkWaiting(_ slot: UInt32, indexedAt cell: Int) {
+    let order = orders[slot]
+    let side = order.side.opposite
+    if orders[terms: order.terms].expiryPlace != 0 { expiries.remove(slot, &orders) }
+    if order.block != noSlot { hasher.blocks.leave(slot, orders) }
+    stops.unlink(slot, side, orders)
+    unlinkAccount(slot)
+    index.clear(cell, order.dot, from: slot)
+    waitingStops -= 1
+    stops.pages.mark(order.level, side)
+  }
+
+  /// The order becomes its account's newest.
+  @inline(__always) mutating func linkAccount(_ slot: UInt32) {
+    let order = orders.address(slot)
+    let entry = accounts.address(order.pointee.account)
+    let newest = entry.pointee.head
+    entry.pointee.head = slot
+    order.pointee.accountNext = newest
+    if newest != noSlot { orders.address(newest).pointee.accountPrevious = slot }
+  }
+
+  @inline(__always) private mutating func unlinkAccount(_ slot: UInt32) {
+    let order = orders.address(slot)
+    let newer = order.pointee.accountPrevious
+    let older = order.pointee.accountNext
+    if older != noSlot { orders.address(older).pointee.accountPrevious = newer }
+    if newer != noSlot {
+      orders.address(newer).pointee.accountNext = older
+    } else {
+      accounts.address(order.pointee.account).pointee.head = older
+    }
+  }
+
+  /// The open quantity of a resting order, or of a stop that waits, went down by `lots`.
+  @inline(__always) mutating func lower(_ slot: UInt32, _ lots: Int64) {
+    let order = orders.address(slot)
+    if order.pointee.block != noSlot { hasher.blocks.touch(order.pointee.block) }
+    if order.pointee.terms != noSlot {
+      if order.pointee.isWaiting { return lowerWaiting(slot, lots) }
+      if order.pointee.flags.isIceberg { ladder.pages.unhide(order.pointee.level, lots) }
+    }
+    ladder.pages.address(order.pointee.level).pointee.total &-= UInt128(truncatingIfNeeded: lots)
+    ladder.pages.mark(order.pointee.level, order.pointee.side)
+  }
+
+  @inline(never) private mutating func lowerWaiting(_ slot: UInt32, _ lots: Int64) {
     let level = orders[slot].level
+    stops.pages[level].total -= UInt128(lots)
+    stops.pages.mark(level, orders[slot].side.opposite)
+  }
+
+  /// Lowers an order's open quantity without a trade; it keeps its place.
+  /// - Precondition: it shows no more than what is left; `show` first.
+  mutating func reduce(_ slot: UInt32, by lots: Int64) {
     orders[slot].openLots -= lots
-    ladder.pages[level].total -= UInt128(lots)
-    ladder.pages.mark(level, orders[slot].side)
-    journal.push(UndoRecord(.reduced, slot: slot, old: UInt64(lots)))
+    lower(slot, lots)
+    journal.push(UndoRecord(.reduced, slot: slot, old: UInt64(bitPattern: lots)))
+  }
+
+  /// Changes what an iceberg shows.
+  @inline(never) mutating func show(_ slot: UInt32, _ lots: Int64) {
+    let terms = orders[slot].terms
+    let before = orders[terms: terms].visibleLots
+    if before == lots { return }
+    orders[terms: terms].visibleLots = lots
+    let level = orders[slot].level
+    if lots < before { ladder.pages.hide(level, before - lots) } else { ladder.pages.unhide(level, lots - before) }
+    journal.push(UndoRecord(.shown, slot: slot, old: UInt64(bitPattern: before)))
+  }
+
+  /// The order at the head of its level's queue goes to the tail.
+  mutating func requeue(_ slot: UInt32) {
+    let order = orders[slot]
+    precondition(order.previous == noSlot, "only the order that trades is refreshed")
+    if order.block != noSlot {
+      hasher.blocks.leave(slot, orders)
+      orders[slot].block = noSlot
+    }
+    ladder.moveToTail(slot, orders)
+    ladder.pages.mark(order.level, order.side)
+    journal.push(UndoRecord(.requeued, slot: slot))
   }
 
   /// A slot whose order can never come back.
   @inline(__always) mutating func release(_ slot: UInt32) {
-    let page = orders[slot].level / LevelPages.width
-    let record = orders[slot].clientRecord
-    ladder.pages[page: page].references -= 1
-    ladder.releaseIfIdle(page)
+    let order = orders.address(slot)
+    let page = order.pointee.level / LevelPages.width
+    let record = order.pointee.clientRecord
+    if order.pointee.isWaiting {
+      stops.pages[page: page].references -= 1
+      stops.releaseIfIdle(page)
+    } else {
+      ladder.pages[page: page].references -= 1
+      ladder.releaseIfIdle(page)
+    }
     if record != noSlot { ids.forget(record) }
+    accounts.release(order.pointee.account)
     orders.release(slot)
   }
 
@@ -76,5 +206,71 @@ extension MatchingEngine {
   mutating func lift(_ stone: UInt32) {
     tombstones.lift(stone)
     journal.push(UndoRecord(.tombstoneLifted, slot: stone))
+  }
+
+  // MARK: The same, backwards
+
+  /// The order is the tail of its level and the newest of its account again: what came later is undone.
+  mutating func undoInsert(_ slot: UInt32) {
+    let order = orders[slot]
+    precondition(order.next == noSlot && order.accountPrevious == noSlot, "undo is out of order")
+    unlink(slot, indexedAt: index.cell(of: order.dot))
+    release(slot)
+  }
+
+  /// The links of the order name the neighbours that it has again.
+  mutating func undoRemove(_ slot: UInt32) {
+    let order = orders[slot]
+    if order.isWaiting {
+      stops.relink(slot, order.side.opposite, orders)
+      waitingStops += 1
+      stops.pages.mark(order.level, order.side.opposite)
+      if orders[terms: order.terms].expiry != 0 { expiries.insert(slot, &orders) }
+    } else {
+      ladder.relink(slot, order.side, orders)
+      restingOrders += 1
+      ladder.pages.mark(order.level, order.side)
+      if order.terms != noSlot { enterTerms(slot) }
+    }
+    hasher.blocks.join(slot, orders)
+    if order.accountNext != noSlot { orders[order.accountNext].accountPrevious = slot }
+    if order.accountPrevious != noSlot {
+      orders[order.accountPrevious].accountNext = slot
+    } else {
+      accounts[order.account].head = slot
+    }
+    index.set(order.dot, to: slot)
+  }
+
+  /// The order got `lots` back, of which `filled` had been traded.
+  mutating func undoLower(_ slot: UInt32, _ lots: Int64, filled: Int64) {
+    let order = orders[slot]
+    orders[slot].openLots += lots
+    orders[slot].filledLots -= filled
+    if order.block != noSlot { hasher.blocks.touch(order.block) }
+    if order.isWaiting {
+      stops.pages[order.level].total += UInt128(lots)
+      stops.pages.mark(order.level, order.side.opposite)
+      return
+    }
+    if order.flags.isIceberg { ladder.pages.hide(order.level, lots) }
+    ladder.pages[order.level].total += UInt128(lots)
+    ladder.pages.mark(order.level, order.side)
+  }
+
+  mutating func undoShow(_ slot: UInt32, _ before: Int64) {
+    let terms = orders[slot].terms
+    let lots = orders[terms: terms].visibleLots
+    orders[terms: terms].visibleLots = before
+    let level = orders[slot].level
+    if lots < before { ladder.pages.unhide(level, before - lots) } else { ladder.pages.hide(level, lots - before) }
+  }
+
+  mutating func undoRequeue(_ slot: UInt32) {
+    let order = orders[slot]
+    if order.block != noSlot { hasher.blocks.leave(slot, orders) }
+    ladder.moveToHead(slot, orders)
+    hasher.blocks.join(slot, orders)
+    ladder.pages.mark(order.level, order.side)
   }
 }

@@ -1,13 +1,69 @@
 import Primitives
 
 extension MatchingEngine {
-  /// Takes a new order: checks, trades, rests.
-  ///
-  /// The order is read field by field; what needs the whole of it is given the command.
-  @inline(never) mutating func applyOrder(
-    _ command: Command?, _ dot: Dot, _ stamp: Stamp, isEntombed: Bool, _ tape: inout EventTape
+  /// Takes a new order: checks, trades, rests or waits.
+  @inline(__always) mutating func place(
+    _ order: Order, _ dot: Dot, _ stamp: Stamp, _ isEntombed: Bool, _ tape: inout EventTape
   ) {
-    guard case .some(.order(let order)) = command else { return }
+    if order.isPlain && !isEntombed && tombstones.count == 0 {
+      placePlain(order, dot, stamp, &tape)
+    } else {
+      placeSpecial(order, dot, stamp, isEntombed, &tape)
+    }
+  }
+
+  /// A limit order that no cancel waits for, good till cancelled, immediate or cancel, or fill or kill.
+  @inline(__always) private mutating func placePlain(
+    _ order: Order, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
+  ) {
+    guard let book = books.find(order.instrument) else {
+      tape.append(.rejected(entry: dot, reason: .unknownInstrument, order: noDot))
+      return
+    }
+    let notional = order.priceTicks.multipliedFullWidth(by: order.quantityLots)
+    guard UInt64(bitPattern: order.quantityLots &- 1) < UInt64(bitPattern: bounds.quantityLotsMax),
+      UInt64(bitPattern: order.priceTicks &- 1) < UInt64(bitPattern: bounds.priceTicksMax),
+      notional.high < 1 << 32
+    else {
+      return refuse(order, dot, &tape)
+    }
+    var record = noSlot
+    if !order.clientOrderID.isNone {
+      record = takeID(order, dot, stamp, &tape)
+      if record == noSlot { return }
+    }
+    if order.timeInForce == .goodTillCancel && !crosses(book, order.side, order.priceTicks) {
+      _ = insert(
+        dot, account: order.account.value, book: book, ticks: order.priceTicks, openLots: order.quantityLots,
+        filledLots: 0, flags: OrderFlags(bits: UInt32(order.side.rawValue)), clientRecord: record)
+      tape.appendRested(dot, openLots: order.quantityLots)
+      return
+    }
+    enterPlain(order, dot, book, record, &tape)
+  }
+
+  @inline(never) private mutating func refuse(
+    _ order: Order, _ dot: Dot, _ tape: inout EventTape
+  ) {
+    tape.append(.rejected(entry: dot, reason: order.flaw(bounds) ?? .notionalOverflow, order: noDot))
+  }
+
+  @inline(never) private mutating func enterPlain(
+    _ order: Order, _ dot: Dot, _ book: UInt32, _ record: UInt32, _ tape: inout EventTape
+  ) {
+    tape.append(.accepted(order: dot))
+    var incoming = Incoming(
+      dot: dot, account: order.account.value, openLots: order.quantityLots, limitTicks: order.priceTicks, book: book,
+      clientRecord: record,
+      flags: OrderFlags(bits: UInt32(order.side.rawValue) | UInt32(order.timeInForce.rawValue) &<< 2))
+    enter(&incoming, order.timeInForce, &tape)
+    if triggered.count != 0 { enterTriggered(&tape) }
+  }
+
+  /// Any order.
+  @inline(never) private mutating func placeSpecial(
+    _ order: Order, _ dot: Dot, _ stamp: Stamp, _ isEntombed: Bool, _ tape: inout EventTape
+  ) {
     guard let book = books.find(order.instrument) else {
       tape.append(.rejected(entry: dot, reason: .unknownInstrument, order: noDot))
       return
@@ -18,42 +74,79 @@ extension MatchingEngine {
     }
     var record = noSlot
     if !order.clientOrderID.isNone {
-      record = takeID(command, dot, stamp, &tape)
+      record = takeID(order, dot, stamp, &tape)
       if record == noSlot { return }
+    } else if order.isOver(at: stamp) {
+      tape.append(.rejected(entry: dot, reason: .invalidExpiry, order: .none))
+      return
     }
-    tape.append(.accepted(order: dot))
-    var incoming = Incoming(
-      dot: dot, account: order.account.value, openLots: order.quantityLots, filledLots: 0, book: book,
-      limitTicks: order.limitTicks, clientRecord: record, flags: OrderSlot.flags(order), side: order.side)
-    if isEntombed || (tombstones.count != 0 && liftTombstone(of: command)) {
+    if isEntombed || (tombstones.count != 0 && liftTombstone(of: order)) {
+      tape.append(.accepted(order: dot))
       tape.append(.cancelled(order: dot, reason: .tombstone, openLots: order.quantityLots))
       return
     }
-    if order.timeInForce == .fillOrKill, !canFill(incoming) {
-      tape.append(.cancelled(order: dot, reason: .fillOrKill, openLots: order.quantityLots))
+    var incoming = Incoming(
+      dot: dot, account: order.account.value, openLots: order.quantityLots, limitTicks: order.limitTicks, book: book,
+      clientRecord: record, flags: OrderFlags(order), displayLots: order.displayLots, expiry: order.expiry.value)
+    if order.postOnly && crosses(book, order.side, incoming.limitTicks) {
+      tape.append(.rejected(entry: dot, reason: .wouldTrade, order: .none))
       return
     }
-    match(&incoming, &tape)
-    if incoming.openLots == 0 { return }
-    if order.type == .market {
-      tape.append(.cancelled(order: dot, reason: .market, openLots: incoming.openLots))
-    } else if order.timeInForce == .immediateOrCancel {
-      tape.append(.cancelled(order: dot, reason: .immediateOrCancel, openLots: incoming.openLots))
-    } else {
-      rest(incoming, at: order.priceTicks)
-      tape.append(.rested(order: dot, openLots: incoming.openLots))
+    tape.append(.accepted(order: dot))
+    if order.stopPriceTicks != 0 {
+      guard isReached(order.stopPriceTicks, order.side, book) else {
+        wait(incoming, stop: order.stopPriceTicks, limit: order.priceTicks, since: lastKey)
+        tape.append(.waiting(order: dot, openLots: order.quantityLots))
+        return
+      }
+      tape.append(.triggered(order: dot))
     }
+    enter(&incoming, order.timeInForce, &tape)
+    if triggered.count != 0 { enterTriggered(&tape) }
+  }
+
+  /// Would an order with this limit trade at once?
+  @inline(__always) func crosses(_ book: UInt32, _ side: Side, _ limit: Int64) -> Bool {
+    ladder.reaches(book, side.opposite, limit)
+  }
+
+  /// Trades; what is left rests or is cancelled.
+  @inline(__always) mutating func enter(
+    _ incoming: inout Incoming, _ timeInForce: TimeInForce, _ tape: inout EventTape
+  ) {
+    if crosses(incoming.book, incoming.side, incoming.limitTicks) {
+      if timeInForce == .fillOrKill, !canFill(incoming) { return kill(incoming, &tape) }
+      trade(&incoming, &tape)
+      if incoming.openLots == 0 { return }
+    } else if timeInForce == .fillOrKill {
+      return kill(incoming, &tape)
+    }
+    if timeInForce == .immediateOrCancel || timeInForce == .fillOrKill || incoming.isMarket {
+      let reason: CancelReason = incoming.isMarket ? .market : .immediateOrCancel
+      tape.append(.cancelled(order: incoming.dot, reason: reason, openLots: incoming.openLots))
+      return
+    }
+    rest(incoming)
+    tape.append(.rested(order: incoming.dot, openLots: incoming.openLots))
+  }
+
+  private mutating func kill(_ incoming: borrowing Incoming, _ tape: inout EventTape) {
+    tape.append(.cancelled(order: incoming.dot, reason: .fillOrKill, openLots: incoming.openLots))
   }
 
   /// Remembers the order's client order id; or rejects the order and returns none.
   @inline(never) private mutating func takeID(
-    _ command: Command?, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
+    _ order: Order, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
   ) -> UInt32 {
-    guard case .some(.order(let order)) = command else { return noSlot }
     let fingerprint = order.fingerprint
     if let first = remembered(order.account.value, order.clientOrderID) {
       let reason: RejectReason = ids[first].fingerprint == fingerprint ? .repeated : .duplicateID
       tape.append(.rejected(entry: dot, reason: reason, order: ids[first].dot))
+      return noSlot
+    }
+    // Only now: an order that is sent again after its time is still the same order.
+    if order.isOver(at: stamp) {
+      tape.append(.rejected(entry: dot, reason: .invalidExpiry, order: .none))
       return noSlot
     }
     // An id is taken only if no order of that id can have been taken before and forgotten for its age since: a client's
@@ -81,115 +174,54 @@ extension MatchingEngine {
     if ids.isInWindow(record, at: second) || index.slot(of: ids[record].dot) != noSlot { return record }
     return nil
   }
-
-  /// Trades the incoming order against the other side while prices allow.
-  @inline(__always) mutating func match(_ incoming: inout Incoming, _ tape: inout EventTape) {
-    var last: Int64 = 0
-    if incoming.side == .buy {
-      while incoming.openLots > 0 {
-        let ticks = ladder[incoming.book].bestAskTicks
-        guard ticks <= incoming.limitTicks else { break }
-        last = ticks
-        sweep(ladder[incoming.book].bestAsk, ticks, &incoming, &tape)
-      }
-    } else {
-      while incoming.openLots > 0 {
-        let ticks = ladder[incoming.book].bestBidTicks
-        guard ticks >= incoming.limitTicks else { break }
-        last = ticks
-        sweep(ladder[incoming.book].bestBid, ticks, &incoming, &tape)
-      }
-    }
-    if last != 0 && books[incoming.book].lastTradeTicks != last {
-      journal.push(
-        UndoRecord(.lastTrade, slot: incoming.book, old: UInt64(bitPattern: books[incoming.book].lastTradeTicks)))
-      books[incoming.book].lastTradeTicks = last
-      books[incoming.book].isDirty = true
-    }
-  }
-
-  /// Trades with one level, oldest order first, until either is used up.
-  private mutating func sweep(
-    _ level: UInt32, _ ticks: Int64, _ incoming: inout Incoming, _ tape: inout EventTape
-  ) {
-    let instrument = books[incoming.book].dot
-    while true {
-      let slot = ladder.pages[level].head
-      let available = orders[slot].openLots
-      let lots = min(available, incoming.openLots)
-      incoming.openLots -= lots
-      incoming.filledLots += lots
-      tape.append(
-        .filled(
-          Fill(
-            instrument: instrument, maker: orders[slot].dot, taker: incoming.dot, takerSide: incoming.side,
-            priceTicks: ticks, quantityLots: lots, makerOpenLots: available - lots,
-            takerOpenLots: incoming.openLots)))
-      if lots < available {
-        orders[slot].openLots = available - lots
-        orders[slot].filledLots += lots
-        ladder.pages[level].total -= UInt128(lots)
-        ladder.pages.mark(level, incoming.side.opposite)
-        journal.push(UndoRecord(.filled, slot: slot, old: UInt64(lots)))
-        return
-      }
-      let next = orders[slot].next
-      remove(slot)
-      if next == noSlot || incoming.openLots == 0 { return }
-    }
-  }
-
-  /// Could the order trade whole? Only level totals are read.
-  /// - Complexity: O(levels down to its limit).
-  func canFill(_ incoming: borrowing Incoming) -> Bool {
-    let makers = incoming.side.opposite
-    let wanted = UInt128(incoming.openLots)
-    var found: UInt128 = 0
-    var level = makers == .sell ? ladder[incoming.book].bestAsk : ladder[incoming.book].bestBid
-    while level != noSlot {
-      let ticks = ladder.pages.price(of: level)
-      if makers == .sell ? ticks > incoming.limitTicks : ticks < incoming.limitTicks { return false }
-      found += ladder.pages[level].total
-      if found >= wanted { return true }
-      level = ladder.worse(incoming.book, makers, than: ticks)
-    }
-    return false
-  }
 }
 
 extension Order {
+  /// Nothing but a limit, a price and a quantity.
+  @inline(__always) var isPlain: Bool {
+    let marks = type.rawValue | selfTradePrevention.rawValue | (postOnly ? 1 : 0) | timeInForce.rawValue / 3
+    return UInt64(marks) | UInt64(bitPattern: stopPriceTicks | displayLots) | expiry.value == 0
+  }
+
   /// Worst price the order may trade at.
   @inline(__always) var limitTicks: Int64 {
-    if type == .market { return side == .buy ? Int64.max - 1 : Int64.min + 1 }
+    if type == .market || type == .stop { return side == .buy ? Incoming.anyAsk : Incoming.anyBid }
     return priceTicks
   }
 
   /// Why the order could never be taken, whatever the book holds; nil if it could.
-  @inline(__always) func flaw(_ bounds: Bounds) -> RejectReason? {
+  @inline(never) func flaw(_ bounds: Bounds) -> RejectReason? {
     if quantityLots < 1 || quantityLots > bounds.quantityLotsMax { return .invalidQuantity }
-    switch type {
-    case .limit:
-      if priceTicks < 1 || priceTicks > bounds.priceTicksMax { return .invalidPrice }
-    case .market:
-      if priceTicks != 0 { return .invalidPrice }
-    case .stop, .stopLimit:
-      return .unsupported
+    let hasLimit = type == .limit || type == .stopLimit
+    if hasLimit ? priceTicks < 1 || priceTicks > bounds.priceTicksMax : priceTicks != 0 { return .invalidPrice }
+    let hasStop = type == .stop || type == .stopLimit
+    if hasStop ? stopPriceTicks < 1 || stopPriceTicks > bounds.priceTicksMax : stopPriceTicks != 0 {
+      return .invalidStop
     }
-    if postOnly || displayLots != 0 || stopPriceTicks != 0 || expiry.value != 0 || timeInForce == .goodTillDate
-      || selfTradePrevention != .none
-    {
-      return rareFlaw
+    if isNotionalTooLarge(priceTicks, quantityLots) { return .notionalOverflow }
+    if timeInForce != .goodTillDate && expiry != .zero { return .invalidExpiry }
+    if displayLots < 0 || displayLots > quantityLots || hasTooManySlices(quantityLots, displayLots) {
+      return .invalidDisplay
     }
+    if timeInForce == .goodTillDate && type == .market { return .invalidCombination }
+    let rests = hasLimit && (timeInForce == .goodTillCancel || timeInForce == .goodTillDate)
+    if postOnly && !(rests && type == .limit) || displayLots != 0 && !rests { return .invalidCombination }
     return nil
   }
+}
 
-  @inline(never) private var rareFlaw: RejectReason {
-    if stopPriceTicks != 0 { return .invalidStop }
-    if timeInForce != .goodTillDate && expiry != .zero { return .invalidExpiry }
-    if displayLots < 0 { return .invalidDisplay }
-    let rests = type == .limit && (timeInForce == .goodTillCancel || timeInForce == .goodTillDate)
-    if (postOnly || displayLots != 0) && !rests { return .invalidCombination }
-    if timeInForce == .goodTillDate && type == .market { return .invalidCombination }
-    return .unsupported
-  }
+extension Order {
+  /// Good till a date that has come.
+  @inline(__always) func isOver(at stamp: Stamp) -> Bool { timeInForce == .goodTillDate && expiry <= stamp }
+}
+
+/// Would an iceberg of `openLots` show so little at a time that trading it is more work than one entry may cause?
+func hasTooManySlices(_ openLots: Int64, _ displayLots: Int64) -> Bool {
+  displayLots > 0 && (openLots - 1) / displayLots >= Limits.icebergSlicesMax
+}
+
+/// Is price × quantity 2^96 or more?
+/// - Precondition: neither is negative.
+func isNotionalTooLarge(_ priceTicks: Int64, _ quantityLots: Int64) -> Bool {
+  priceTicks.multipliedFullWidth(by: quantityLots).high >= 1 << 32
 }

@@ -3,7 +3,7 @@ import Primitives
 /// All orders at one price, added up.
 public struct LevelSummary: Hashable, Sendable {
   public var priceTicks: Int64
-  /// Open lots. More than 64 bits: a level may hold any number of orders of 2^62 lots.
+  /// Open lots that the orders show. More than 64 bits: a level may hold any number of orders of 2^62 lots.
   public var quantityLots: UInt128
   public var orders: Int
   public init(priceTicks: Int64, quantityLots: UInt128, orders: Int) {
@@ -46,7 +46,7 @@ public struct RestingOrder: Hashable, Sendable {
   public var filledLots: Int64
   /// Largest visible quantity of an iceberg; 0 shows everything.
   public var displayLots: Int64
-  /// What the book shows of `openLots`; everything unless it is an iceberg.
+  /// What the book shows of `openLots`: everything unless it is an iceberg; 0 while a stop waits.
   public var visibleLots: Int64
   /// Trigger price while it waits; else 0.
   public var stopPriceTicks: Int64
@@ -98,18 +98,31 @@ extension MatchingEngine {
   public func levels(of instrument: Dot, _ side: Side, limit: Int) -> [LevelSummary] {
     guard let book = books.search(instrument) else { return [] }
     var out: [LevelSummary] = []
-    var level = side == .buy ? ladder[book].bestBid : ladder[book].bestAsk
+    var level = ladder.best(book, side)
     while level != noSlot && out.count < limit {
       let ticks = ladder.pages.price(of: level)
       out.append(
         LevelSummary(
-          priceTicks: ticks, quantityLots: ladder.pages[level].total, orders: Int(ladder.pages[level].count)))
+          priceTicks: ticks, quantityLots: ladder.pages[level].total - ladder.pages.hiddenLots(level),
+          orders: Int(ladder.pages[level].count)))
       level = ladder.worse(book, side, than: ticks)
     }
     return out
   }
 
-  /// The resting order `dot`; nil if it does not rest.
+  /// The level at a price; nil if nothing of that side rests there, or the instrument is unknown.
+  public func level(of instrument: Dot, _ side: Side, priceTicks ticks: Int64) -> LevelSummary? {
+    guard ticks > 0, let book = books.search(instrument) else { return nil }
+    let level = ladder.find(book, ticks)
+    guard level != noSlot, ladder.pages.header(of: level).pointee.occupied & LevelPages.bit(level, side) != 0 else {
+      return nil
+    }
+    return LevelSummary(
+      priceTicks: ticks, quantityLots: ladder.pages[level].total - ladder.pages.hiddenLots(level),
+      orders: Int(ladder.pages[level].count))
+  }
+
+  /// The open order `dot`, also a stop that waits; nil if it is not open.
   public func order(_ dot: Dot) -> RestingOrder? {
     let slot = index.slot(of: dot)
     return slot == noSlot ? nil : resting(slot)
@@ -135,8 +148,25 @@ extension MatchingEngine {
     return out
   }
 
-  /// The resting orders of an account, by dot, in one instrument or (none) in all.
-  /// - Complexity: O(k log k) for an account with k resting orders.
+  /// The stops that wait for a price, the first to be triggered first; at one price, those that wait longest.
+  public func stops(of instrument: Dot, _ side: Side) -> [RestingOrder] {
+    guard let book = books.search(instrument) else { return [] }
+    let row = Self.stopRow(book, side)
+    var out: [RestingOrder] = []
+    var level = stops.best(row, side.opposite)
+    while level != noSlot {
+      var slot = stops.pages[level].head
+      while slot != noSlot {
+        out.append(resting(slot))
+        slot = orders[slot].next
+      }
+      level = stops.worse(row, side.opposite, than: stops.pages.price(of: level))
+    }
+    return out
+  }
+
+  /// The open orders of an account, by dot, in one instrument or (none) in all.
+  /// - Complexity: O(k log k) for an account with k open orders.
   public func orders(of account: AccountID, instrument: Dot = .none) -> [RestingOrder] {
     let book = books.search(instrument)
     if book == nil && !instrument.isNone { return [] }
@@ -145,79 +175,15 @@ extension MatchingEngine {
 
   private func resting(_ slot: UInt32) -> RestingOrder {
     let order = orders[slot]
+    let terms = order.terms == noSlot ? OrderTerms() : orders[terms: order.terms]
     let id = order.clientRecord == noSlot ? ClientOrderID.none : ids[order.clientRecord].id
     return RestingOrder(
-      dot: order.dot, instrument: books[ladder.pages.book(of: order.level)].dot, account: AccountID(order.account),
-      side: order.side, priceTicks: ladder.pages.price(of: order.level), openLots: order.openLots,
-      filledLots: order.filledLots, clientOrderID: id)
-  }
-
-  // MARK: Changes
-
-  /// Collect what `takeChangedLevels` returns? Off by default, and then without cost. Turning it on starts from
-  /// nothing.
-  public var tracksChangedLevels: Bool {
-    get { ladder.pages.tracksChanges }
-    set {
-      ladder.pages.tracksChanges = newValue
-      if newValue { return }
-      vanishedLevels.removeAll()
-      while let (page, _) = ladder.pages.takeChanged() { ladder.releaseIfIdle(page) }
-    }
-  }
-
-  /// The levels that `apply` or `rollback` touched since the last call, by instrument, side and price, as they are now.
-  /// - Complexity: O(k log k) for k levels.
-  public mutating func takeChangedLevels() -> [LevelChange] {
-    var out: [LevelChange] = []
-    while let (page, marks) = ladder.pages.takeChanged() {
-      append(page, marks, to: &out)
-      ladder.releaseIfIdle(page)
-    }
-    let live = out.count
-    for gone in vanishedLevels where !out[..<live].contains(where: { $0.isSameLevel(gone) }) { out.append(gone) }
-    vanishedLevels.removeAll(keepingCapacity: true)
-    return out.sorted { $0.sortsBefore($1) }
-  }
-
-  private func append(_ page: UInt32, _ marks: UInt32, to out: inout [LevelChange]) {
-    let header = ladder.pages[page: page]
-    if header.book == LevelPages.noBook { return }
-    var marks = marks
-    while marks != 0 {
-      let bit = UInt32(marks.trailingZeroBitCount)
-      marks &= marks - 1
-      let level = page * LevelPages.width + bit % LevelPages.width
-      let isOccupied = header.occupied & 1 << bit != 0
-      out.append(
-        LevelChange(
-          instrument: books[header.book].dot, side: bit < LevelPages.width ? .buy : .sell,
-          priceTicks: ladder.pages.price(of: level), quantityLots: isOccupied ? ladder.pages[level].total : 0,
-          orders: isOccupied ? Int(ladder.pages[level].count) : 0))
-    }
-  }
-
-  /// The book is about to go: whoever saw its levels must hear that they are gone.
-  mutating func rememberVanishedLevels(of book: UInt32) {
-    var gone: [LevelChange] = []
-    for index in 0..<ladder.pages.changed.count {
-      let page = ladder.pages.changed[index]
-      if ladder.pages[page: page].book == book { append(page, ladder.pages[page: page].changed, to: &gone) }
-    }
-    for change in gone where !vanishedLevels.contains(where: { $0.isSameLevel(change) }) {
-      vanishedLevels.append(change)
-    }
-  }
-}
-
-extension LevelChange {
-  fileprivate func isSameLevel(_ other: LevelChange) -> Bool {
-    instrument == other.instrument && side == other.side && priceTicks == other.priceTicks
-  }
-
-  fileprivate func sortsBefore(_ other: LevelChange) -> Bool {
-    if instrument != other.instrument { return instrument < other.instrument }
-    if side != other.side { return side.rawValue < other.side.rawValue }
-    return priceTicks < other.priceTicks
+      dot: order.dot, instrument: books[book(of: slot)].dot, account: AccountID(accounts[order.account].account),
+      side: order.side, type: order.flags.type, timeInForce: order.flags.timeInForce,
+      selfTradePrevention: order.flags.selfTradePrevention, postOnly: order.flags.isPostOnly,
+      priceTicks: order.isWaiting ? terms.limitTicks : ladder.pages.price(of: order.level),
+      openLots: order.openLots, filledLots: order.filledLots, displayLots: terms.displayLots,
+      visibleLots: order.isWaiting ? 0 : orders.visibleLots(slot),
+      stopPriceTicks: order.isWaiting ? terms.stopPriceTicks : 0, expiry: Stamp(terms.expiry), clientOrderID: id)
   }
 }

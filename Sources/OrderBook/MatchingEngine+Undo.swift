@@ -8,6 +8,7 @@ extension MatchingEngine {
   public mutating func rollback(to mark: UInt64) {
     precondition(mark >= journal.start && mark <= journal.end, "no such mark in the undo journal")
     while journal.end > mark { undo(journal.pop()) }
+    journalMark = mark
   }
 
   /// Everything before `mark` stays: its undo records go, and the slots of orders that it removed.
@@ -18,16 +19,20 @@ extension MatchingEngine {
     precondition(mark <= journal.end, "no such mark in the undo journal")
     let recordsBefore = settledRecords
     let secondBefore = settledSecond
-    while journal.start < mark {
-      let record = journal.settleOldest()
+    var position = journal.start
+    while position < mark {
+      let record = journal[position]
+      position &+= 1
+      if record.settlesSilently { continue }
       switch record.kind {
       case .removed: release(record.slot)
       case .identified: settledRecords += 1
       case .clock: settledSecond = record.old
       case .tombstoneLifted: tombstones.release(record.slot)
-      case .applied, .inserted, .filled, .reduced, .lastTrade, .tombstoneLaid, .defined: break
+      default: break
       }
     }
+    journal.settle(through: mark)
     if settledRecords != recordsBefore || settledSecond != secondBefore {
       ids.trim(second: settledSecond, settled: settledRecords)
     }
@@ -40,58 +45,19 @@ extension MatchingEngine {
       lastKey = OrderKey(stamp: Stamp(record.old), origin: OriginIndex(record.payload))
     case .inserted: undoInsert(record.slot)
     case .removed: undoRemove(record.slot)
-    case .filled:
-      let lots = Int64(record.old)
-      orders[record.slot].openLots += lots
-      orders[record.slot].filledLots -= lots
-      restore(record.slot, lots)
-    case .reduced:
-      orders[record.slot].openLots += Int64(record.old)
-      restore(record.slot, Int64(record.old))
+    case .filled: undoLower(record.slot, Int64(bitPattern: record.old), filled: Int64(bitPattern: record.old))
+    case .reduced: undoLower(record.slot, Int64(bitPattern: record.old), filled: 0)
+    case .shown: undoShow(record.slot, Int64(bitPattern: record.old))
+    case .requeued: undoRequeue(record.slot)
     case .lastTrade:
       books[record.slot].lastTradeTicks = Int64(bitPattern: record.old)
       books[record.slot].isDirty = true
-    case .clock: second = record.old
+    case .clock: setClock(record.old)
     case .identified: ids.removeNewest()
     case .tombstoneLaid: tombstones.unlay(record.slot)
     case .tombstoneLifted: tombstones.restore(record.slot)
     case .defined: undoDefinition(record.slot)
     }
-  }
-
-  /// The level of an order that got `lots` back.
-  private mutating func restore(_ slot: UInt32, _ lots: Int64) {
-    ladder.pages[orders[slot].level].total += UInt128(lots)
-    ladder.pages.mark(orders[slot].level, orders[slot].side)
-  }
-
-  /// The order is the tail of its level and the newest of its account again: what came later is undone.
-  private mutating func undoInsert(_ slot: UInt32) {
-    let order = orders[slot]
-    precondition(order.next == noSlot && order.accountPrevious == noSlot, "undo is out of order")
-    unlink(slot, order, indexedAt: index.cell(of: order.dot))
-    ladder.pages.mark(order.level, order.side)
-    release(slot)
-  }
-
-  /// The links of the order name the neighbours that it has again.
-  private mutating func undoRemove(_ slot: UInt32) {
-    let order = orders[slot]
-    let level = order.level
-    if order.previous != noSlot { orders[order.previous].next = slot } else { ladder.pages[level].head = slot }
-    if order.next != noSlot { orders[order.next].previous = slot } else { ladder.pages[level].tail = slot }
-    ladder.pages[level].total += UInt128(order.openLots)
-    ladder.pages[level].count += 1
-    if order.previous | order.next == noSlot { ladder.occupy(level, order.side) }
-    if order.accountNext != noSlot { orders[order.accountNext].accountPrevious = slot }
-    if order.accountPrevious != noSlot {
-      orders[order.accountPrevious].accountNext = slot
-    } else {
-      accounts.setHead(of: order.account, to: slot)
-    }
-    index.set(order.dot, to: slot)
-    restingOrders += 1
-    ladder.pages.mark(level, order.side)
   }
 
   private mutating func undoDefinition(_ book: UInt32) {
@@ -100,5 +66,7 @@ extension MatchingEngine {
     hasher.forget(&books[book])
     books.removeLast()
     ladder.removeLast()
+    stops.removeLast()
+    stops.removeLast()
   }
 }

@@ -14,27 +14,48 @@ import Primitives
 /// - Source: Docs, "Orders and matching".
 public struct MatchingEngine: ~Copyable {
   var books = BookTable()
+  /// Orders that trade: a row for each book.
   var ladder = PriceLadder()
+  /// Stops that wait, by stop price: two rows for each book, buy stops and sell stops. The best level is the first to
+  /// be triggered, so buy stops lie where asks would and sell stops where bids would.
+  var stops = PriceLadder()
   var orders: OrderStore
   var index: DotIndex
-  var accounts = AccountIndex()
+  var accounts = Accounts()
   var ids: ClientIDIndex
   var tombstones = Tombstones()
+  var expiries = ExpiryQueue()
   var journal = UndoJournal()
   var hasher = BookHasher()
 
   /// Key of the newest entry applied.
   var lastKey = OrderKey.zero
   /// Second of the newest command's stamp: the clock by which client order ids are forgotten.
-  var second: UInt64 = 0
+  private(set) var second: UInt64 = 0
+  /// First stamp of that second.
+  private var secondStart: UInt64 = 0
   /// The clock's second, and the number of client order id records, at the end of what is settled.
   var settledSecond: UInt64 = 0
   var settledRecords: UInt64 = 0
+  /// Stops that the entry being applied has triggered and that have not entered yet; empty between entries. Their slots
+  /// are removed ones.
+  var triggered = SlabList<UInt32>(capacity: 16)
   /// Orders in the book.
   public internal(set) var restingOrders = 0
+  /// Stops whose price has not been reached.
+  public internal(set) var waitingStops = 0
+  /// Position after the newest undo record. Only what this is between two entries is a mark.
+  public internal(set) var journalMark: UInt64 = 0
   let bounds = Bounds()
   /// Levels of instruments whose definition was taken back, for `takeChangedLevels`.
   var vanishedLevels: ContiguousArray<LevelChange> = []
+  // Scratch of `takeChangedLevels`: rows with changes, pages of one row, and pages outside their row's window.
+  var changedRows = SlabList<UInt32>(capacity: 16)
+  var changedPages = SlabList<UInt32>(capacity: 64)
+  var farChangedPages: ContiguousArray<(row: UInt32, number: UInt64, page: UInt32)> = []
+
+  /// Stamps in a second.
+  private static var stampsPerSecond: UInt64 { 1000 << 16 }
 
   /// An empty book.
   /// - Parameters:
@@ -49,44 +70,98 @@ public struct MatchingEngine: ~Copyable {
   /// Applies one entry.
   ///
   /// - Parameters:
-  ///   - command: nil for an entry that the book ignores: only the origin's applied sequence advances.
+  ///   - command: nil for an entry that the book ignores: the origin's applied sequence advances, and orders expire.
   ///   - dot: names the entry, and the order if it is one.
   ///   - stamp: with the dot's origin, the entry's key.
   ///   - tape: what happened is appended, in order.
   /// - Precondition: `dot.sequence == appliedSequence(dot.origin) + 1`; the key lies above that of the entry before.
-  /// - Complexity: O(1), plus fills, plus a search in sorted arrays for prices far from the market. No allocation once
-  ///   the slabs have grown.
-  public mutating func apply(
-    _ command: Command?, at dot: Dot, stamp: Stamp, into tape: inout EventTape
-  ) {
-    let key = OrderKey(stamp: stamp, origin: dot.origin)
-    precondition(key > lastKey, "entries are applied in the order of their keys")
-    journal.push(
-      UndoRecord(.applied, slot: dot.origin.value, old: lastKey.stamp.value, payload: lastKey.origin.value))
-    lastKey = key
-    index.advance(dot.origin, to: dot.sequence)
-    if command != nil { keepTime(stamp) }
-    let isEntombed = tombstones.count != 0 && liftTombstones(of: dot, command)
-    // The two that come most often take the command as it lies in memory: taking it apart here would copy it.
+  /// - Complexity: O(1), plus fills, plus a search in sorted arrays for prices far from the market, O(log n) for an
+  /// order
+  ///   with an expiry. No allocation once the slabs have grown.
+  public mutating func apply(_ command: Command?, at dot: Dot, stamp: Stamp, into tape: inout EventTape) {
     switch command {
-    case nil: return
-    case .some(.order): applyOrder(command, dot, stamp, isEntombed: isEntombed, &tape)
-    case .some(.cancel): applyCancel(command, dot, &tape)
-    case .some(.amend(let amend)): applyAmend(amend, dot, &tape)
-    case .some(.cancelAll(let all)): applyCancelAll(all, dot, &tape)
-    case .some(.instrument(let instrument)): applyInstrument(instrument, dot, &tape)
+    case nil:
+      begin(dot, stamp, &tape)
+      if tombstones.count != 0 { _ = liftTombstones(of: dot, account: nil) }
+      journalMark = journal.end
+    case .some(.order(let order)): apply(order, at: dot, stamp: stamp, into: &tape)
+    case .some(.cancel(let cancel)): apply(cancel, at: dot, stamp: stamp, into: &tape)
+    case .some(.amend(let amend)): apply(amend, at: dot, stamp: stamp, into: &tape)
+    case .some(.cancelAll(let all)):
+      beginCommand(dot, stamp, &tape)
+      applyCancelAll(all, dot, &tape)
+      journalMark = journal.end
+    case .some(.instrument(let instrument)):
+      beginCommand(dot, stamp, &tape)
+      applyInstrument(instrument, dot, &tape)
+      journalMark = journal.end
     }
+  }
+
+  /// Applies an entry that places an order, as `apply(_ command:)` does.
+  @inline(never) public mutating func apply(
+    _ order: Order, at dot: Dot, stamp: Stamp, into tape: inout EventTape
+  ) {
+    begin(dot, stamp, &tape)
+    keepTime(stamp)
+    var isEntombed = false
+    if tombstones.count != 0 { isEntombed = liftTombstones(of: dot, account: order.account.value) }
+    place(order, dot, stamp, isEntombed, &tape)
+    journalMark = journal.end
+  }
+
+  /// Applies an entry that cancels an order, as `apply(_ command:)` does.
+  @inline(never) public mutating func apply(
+    _ cancel: Cancel, at dot: Dot, stamp: Stamp, into tape: inout EventTape
+  ) {
+    beginCommand(dot, stamp, &tape)
+    applyCancel(cancel, dot, &tape)
+    journalMark = journal.end
+  }
+
+  /// Applies an entry that amends an order, as `apply(_ command:)` does.
+  @inline(never) public mutating func apply(
+    _ amend: Amend, at dot: Dot, stamp: Stamp, into tape: inout EventTape
+  ) {
+    beginCommand(dot, stamp, &tape)
+    applyAmend(amend, OrderKey(stamp: stamp, origin: dot.origin), dot, &tape)
+    journalMark = journal.end
   }
 
   /// How far an origin's log is applied; 0 for an origin never seen.
   public func appliedSequence(_ origin: OriginIndex) -> UInt64 { index.applied(origin) }
 
-  /// Position after the newest undo record. Only what this returned between two entries is a mark.
-  public var journalMark: UInt64 { journal.end }
+  // MARK: What every entry does
 
-  private mutating func applyInstrument(
-    _ instrument: Instrument, _ dot: Dot, _ tape: inout EventTape
-  ) {
+  @inline(__always) private mutating func begin(_ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape) {
+    let before = lastKey
+    precondition(
+      stamp.value > before.stamp.value || stamp.value == before.stamp.value && dot.origin.value > before.origin.value,
+      "entries are applied in the order of their keys")
+    if expiries.next <= stamp.value { expire(through: stamp.value, &tape) }
+    journal.push(
+      UndoRecord(.applied, slot: dot.origin.value, old: before.stamp.value, payload: before.origin.value))
+    lastKey = OrderKey(stamp: stamp, origin: dot.origin)
+    index.advance(dot.origin, to: dot.sequence)
+  }
+
+  @inline(__always) private mutating func beginCommand(_ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape) {
+    begin(dot, stamp, &tape)
+    keepTime(stamp)
+    if tombstones.count != 0 { _ = liftTombstones(of: dot, account: nil) }
+  }
+
+  /// The orders whose time is up leave, in the order of (expiry, dot).
+  @inline(never) private mutating func expire(through stamp: UInt64, _ tape: inout EventTape) {
+    while expiries.next <= stamp {
+      let slot = expiries.first
+      let (dot, open) = (orders[slot].dot, orders[slot].openLots)
+      remove(slot)
+      tape.append(.expired(order: dot, openLots: open))
+    }
+  }
+
+  private mutating func applyInstrument(_ instrument: Instrument, _ dot: Dot, _ tape: inout EventTape) {
     if books.find(instrument.symbol) != nil {
       tape.append(.rejected(entry: dot, reason: .instrumentExists, order: .none))
       return
@@ -97,23 +172,30 @@ public struct MatchingEngine: ~Copyable {
     }
     let book = books.append(dot, instrument)
     ladder.append()
+    stops.append()
+    stops.append()
     journal.push(UndoRecord(.defined, slot: book))
     tape.append(.instrumentDefined(entry: dot))
   }
 
   @inline(__always) private mutating func keepTime(_ stamp: Stamp) {
-    let second = stamp.second
-    if second != self.second { advanceClock(to: second) }
+    if stamp.value &- secondStart >= Self.stampsPerSecond { advanceClock(to: stamp.second) }
   }
 
   @inline(never) private mutating func advanceClock(to second: UInt64) {
+    if second == self.second { return }
     journal.push(UndoRecord(.clock, slot: 0, old: self.second))
-    self.second = second
+    setClock(second)
     while tombstones.oldest != noSlot,
       tombstones[tombstones.oldest].second + ClientIDIndex.windowSeconds < second
     {
       lift(tombstones.oldest)
     }
+  }
+
+  mutating func setClock(_ second: UInt64) {
+    self.second = second
+    secondStart = second &* Self.stampsPerSecond
   }
 }
 
@@ -129,11 +211,19 @@ struct Incoming: ~Copyable {
   var dot: Dot
   var account: UInt64
   var openLots: Int64
-  var filledLots: Int64
-  var book: UInt32
+  var filledLots: Int64 = 0
   /// Worst price it may trade at; the ladder's "no level" prices lie beyond it.
   var limitTicks: Int64
-  var clientRecord: UInt32
-  var flags: UInt32
-  var side: Side
+  var book: UInt32
+  var clientRecord: UInt32 = noSlot
+  var flags: OrderFlags
+  var displayLots: Int64 = 0
+  /// Stamp at which it leaves, or 0.
+  var expiry: UInt64 = 0
+
+  @inline(__always) var side: Side { flags.side }
+  @inline(__always) var isMarket: Bool { limitTicks == Self.anyAsk || limitTicks == Self.anyBid }
+  /// Limits of market orders: worse than any price, better than none.
+  static var anyAsk: Int64 { Int64.max - 1 }
+  static var anyBid: Int64 { Int64.min + 1 }
 }

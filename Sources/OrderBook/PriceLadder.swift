@@ -1,147 +1,186 @@
 import Primitives
 
-/// Finds the levels of each instrument by price, the best one and the next.
+/// Finds levels by price, the best one and the next; a row for each book.
 ///
 /// A flat window of 2^16 prices around the market holds a page number for every sixteen prices and, for each side, two
 /// tiers of occupancy bits above those of the page. Prices outside it are found in sorted arrays. Where the window lies
-/// is a matter of speed only: it moves when the market has left it. An instrument without orders has no window.
+/// is a matter of speed only: it moves when the market has left it. A row without orders has no window.
+///
+/// Each side counts so that better is higher: asks count pages, and prices within a page, backwards. Then both sides
+/// are one code without branches, which matters, because nobody can predict the side of the next order.
 struct PriceLadder: ~Copyable {
   /// Pages in a window.
   static let span: UInt64 = 4096
-  private static let words = 64
-  /// Far look-ups after which moving the window is considered.
-  private static let patience: UInt32 = 1024
-  static let noBid = Int64.min
-  static let noAsk = Int64.max
+  static let words = 64
+  /// The key of a side without levels: worse than any price.
+  static let noKey = Int64.min
 
-  struct Row {
-    /// Number of the window's first page.
-    var base: UInt64 = 0
-    /// Index of its window, or -1.
-    var window: Int = -1
-    /// A window that an earlier book of this place left behind, or -1.
-    var spareWindow: Int = -1
-    /// Prices of the best levels; `noBid` and `noAsk` without one.
-    var bestBidTicks: Int64 = noBid
-    var bestAskTicks: Int64 = noAsk
-    var bestBid: UInt32 = noSlot
-    var bestAsk: UInt32 = noSlot
+  /// What a row knows of one side.
+  struct SideRow {
+    /// `key` of the best price, or `noKey`.
+    var bestKey = noKey
     /// Which words of the window's bits are not zero.
-    var bidSummary: UInt64 = 0
-    var askSummary: UInt64 = 0
-    var farPages: UInt32 = 0
-    var farHits: UInt32 = 0
+    var summary: UInt64 = 0
+    var best = noSlot
   }
 
-  private struct FarPage {
+  struct Row {
+    var buy = SideRow()
+    var sell = SideRow()
+    /// Number of the window's first page.
+    var base: UInt64 = 0
+    /// Pages in the window: `span`, or 0 before it is made.
+    var reach: UInt64 = 0
+    /// First of the window's cells, and first of its words of bits: bids, asks, and scratch.
+    var cells = 0
+    var bits = 0
+    /// Which words of the scratch are not zero. It is used, and zeroed again, by `takeChangedLevels`.
+    var scratch: UInt64 = 0
+    var farPages: UInt32 = 0
+    var farHits: UInt32 = 0
+    /// A window that an earlier book of this place left behind, from 1; 0 if there is none.
+    var spareWindow: UInt32 = 0
+  }
+
+  struct FarPage {
     var number: UInt64
     var page: UInt32
   }
 
   /// Pages outside the window, by number: all, those with bids, those with asks.
-  private struct FarPages {
+  struct FarPages {
     var all: ContiguousArray<FarPage> = []
     var bids: ContiguousArray<FarPage> = []
     var asks: ContiguousArray<FarPage> = []
   }
 
   var pages = LevelPages()
-  private var rows = Slab(capacity: 4, blank: Row())
-  private var cells = Slab<UInt32>(capacity: 1, blank: noSlot)
-  private var bits = Slab<UInt64>(capacity: 1, blank: 0)
-  private var far: ContiguousArray<FarPages> = []
-  private var windows = 0
+  var rows = Slab<Row>(capacity: 4)
+  var cells = Slab<UInt32>(capacity: 1)
+  var bits = Slab<UInt64>(capacity: 1)
+  var far: ContiguousArray<FarPages> = []
+  var windows = 0
 
-  /// The ladder of one more book.
+  /// One more row.
   mutating func append() {
     far.append(FarPages())
     rows.reserve(far.count)
     let left = rows[far.count - 1]
-    rows[far.count - 1] = Row(spareWindow: max(left.window, left.spareWindow))
+    let spare = left.reach == 0 ? left.spareWindow : UInt32(left.cells / Int(Self.span)) + 1
+    rows[far.count - 1] = Row(spareWindow: spare)
   }
 
-  /// Drops the newest book's ladder. Pages that are still marked stay until their marks are taken, without a book.
+  /// Drops the newest row. Pages that are still marked stay until their marks are taken, without a row.
   /// - Precondition: it has no orders, also none whose removal may be undone.
   mutating func removeLast() {
-    precondition(far.count > 0, "no ladder to remove")
+    precondition(far.count > 0, "no row to remove")
     let row = rows[far.count - 1]
-    if row.window >= 0 {
-      for cell in row.window * Int(Self.span)..<(row.window + 1) * Int(Self.span) where cells[cell] != noSlot {
-        pages.orphan(cells[cell])
-        cells[cell] = noSlot
-      }
+    for cell in row.cells..<row.cells + Int(row.reach) where cells[cell] != noSlot {
+      pages.orphan(cells[cell])
+      cells[cell] = noSlot
     }
     for entry in far.removeLast().all { pages.orphan(entry.page) }
   }
 
-  @inline(__always) subscript(book: UInt32) -> Row { _read { yield rows[book] } }
+  @inline(__always) subscript(row: UInt32) -> Row { unsafeAddress { UnsafePointer(rows.address(row)) } }
+
+  // MARK: Sides
+
+  /// All bits for asks, none for bids.
+  @inline(__always) static func mask(_ side: Side) -> UInt64 { 0 &- UInt64(side.rawValue) }
+
+  /// A number that is the higher, the better a price is for its side.
+  @inline(__always) static func key(_ ticks: Int64, _ side: Side) -> Int64 {
+    ticks ^ Int64(bitPattern: mask(side))
+  }
+
+  @inline(__always) func address(_ row: UInt32, _ side: Side) -> UnsafeMutablePointer<SideRow> {
+    Self.address(rows.address(row), side)
+  }
+
+  @inline(__always) static func address(
+    _ row: UnsafeMutablePointer<Row>, _ side: Side
+  ) -> UnsafeMutablePointer<SideRow> {
+    (UnsafeMutableRawPointer(row) + Int(side.rawValue) &* MemoryLayout<SideRow>.stride)
+      .assumingMemoryBound(to: SideRow.self)
+  }
+
+  /// The best level of a side, or none.
+  @inline(__always) func best(_ row: UInt32, _ side: Side) -> UInt32 { address(row, side).pointee.best }
+
+  /// Is the side's best price at least as good as `ticks`?
+  @inline(__always) func reaches(_ row: UInt32, _ side: Side, _ ticks: Int64) -> Bool {
+    address(row, side).pointee.bestKey >= Self.key(ticks, side)
+  }
 
   // MARK: Find
 
   /// The level at a price, or none; it may be empty.
-  @inline(__always) func find(_ book: UInt32, _ ticks: Int64) -> UInt32 {
-    let number = UInt64(bitPattern: ticks) &>> 4
-    let page = findPage(book, number)
+  @inline(__always) func find(_ row: UInt32, _ ticks: Int64) -> UInt32 {
+    let page = findPage(row, UInt64(bitPattern: ticks) &>> 4)
     return page == noSlot ? noSlot : page &* 16 | UInt32(truncatingIfNeeded: ticks & 15)
   }
 
-  @inline(__always) private func findPage(_ book: UInt32, _ number: UInt64) -> UInt32 {
-    let row = rows[book]
-    let offset = number &- row.base
-    if offset < Self.span && row.window >= 0 { return cells[row.window &* Int(Self.span) &+ Int(offset)] }
-    return row.farPages == 0 ? noSlot : findFar(book, number)
+  /// Asks for the memory of the level at a price, if it is near the market.
+  @inline(__always) func prefetch(_ row: UInt32, _ ticks: Int64) {
+    let place = rows.address(row)
+    let offset = UInt64(bitPattern: ticks) &>> 4 &- place.pointee.base
+    guard offset < place.pointee.reach else { return }
+    let page = cells[place.pointee.cells &+ Int(truncatingIfNeeded: offset)]
+    pages.prefetch(page &* 16 | UInt32(truncatingIfNeeded: ticks & 15))
   }
 
-  @inline(never) private func findFar(_ book: UInt32, _ number: UInt64) -> UInt32 {
-    let pages = far[Int(book)].all
+  @inline(__always) private func findPage(_ row: UInt32, _ number: UInt64) -> UInt32 {
+    let place = rows.address(row)
+    let offset = number &- place.pointee.base
+    if offset < place.pointee.reach { return cells[place.pointee.cells &+ Int(truncatingIfNeeded: offset)] }
+    return place.pointee.farPages == 0 ? noSlot : findFar(row, number)
+  }
+
+  @inline(__always) private func findFar(_ row: UInt32, _ number: UInt64) -> UInt32 {
+    let pages = far[Int(row)].all
     let position = Self.position(of: number, in: pages)
     return position < pages.count && pages[position].number == number ? pages[position].page : noSlot
   }
 
   /// The level at a price, its page made if it is missing.
   /// - Precondition: `ticks > 0`.
-  @inline(__always) mutating func open(_ book: UInt32, _ ticks: Int64) -> UInt32 {
+  @inline(__always) mutating func open(_ row: UInt32, _ ticks: Int64) -> UInt32 {
     let number = UInt64(bitPattern: ticks) &>> 4
-    let row = rows[book]
-    let offset = number &- row.base
+    let place = rows.address(row)
+    let offset = number &- place.pointee.base
     let low = UInt32(truncatingIfNeeded: ticks & 15)
-    if offset < Self.span && row.window >= 0 {
-      let cell = row.window &* Int(Self.span) &+ Int(offset)
-      var page = cells[cell]
-      if page == noSlot {
-        page = pages.allocate(number: number, book: book)
-        cells[cell] = page
-      }
-      return page &* 16 | low
+    if offset < place.pointee.reach {
+      let page = cells[place.pointee.cells &+ Int(truncatingIfNeeded: offset)]
+      if page != noSlot { return page &* 16 | low }
     }
-    return openFar(book, number) &* 16 | low
+    return makePage(row, number) &* 16 | low
   }
 
-  @inline(never) private mutating func openFar(_ book: UInt32, _ number: UInt64) -> UInt32 {
-    if rows[book].window < 0 {
-      makeWindow(book, around: number)
-    } else {
-      rows[book].farHits += 1
-      if rows[book].farHits > Self.patience &+ 2 &* rows[book].farPages { considerMoving(book) }
+  @inline(never) private mutating func makePage(_ row: UInt32, _ number: UInt64) -> UInt32 {
+    if rows[row].reach == 0 {
+      makeWindow(row, around: number)
+    } else if number &- rows[row].base >= rows[row].reach {
+      countFarHit(row)
     }
-    let offset = number &- rows[book].base
-    if offset < Self.span {
-      let cell = rows[book].window * Int(Self.span) + Int(offset)
-      if cells[cell] == noSlot { cells[cell] = pages.allocate(number: number, book: book) }
+    let offset = number &- rows[row].base
+    if offset < rows[row].reach {
+      let cell = rows[row].cells + Int(offset)
+      if cells[cell] == noSlot { cells[cell] = pages.allocate(number: number, row: row) }
       return cells[cell]
     }
-    let position = Self.position(of: number, in: far[Int(book)].all)
-    if position < far[Int(book)].all.count, far[Int(book)].all[position].number == number {
-      return far[Int(book)].all[position].page
+    let position = Self.position(of: number, in: far[Int(row)].all)
+    if position < far[Int(row)].all.count, far[Int(row)].all[position].number == number {
+      return far[Int(row)].all[position].page
     }
-    let page = pages.allocate(number: number, book: book)
-    far[Int(book)].all.insert(FarPage(number: number, page: page), at: position)
-    rows[book].farPages += 1
+    let page = pages.allocate(number: number, row: row)
+    far[Int(row)].all.insert(FarPage(number: number, page: page), at: position)
+    rows[row].farPages += 1
     return page
   }
 
   /// Position of the first page whose number is at least `number`.
-  private static func position(of number: UInt64, in pages: ContiguousArray<FarPage>) -> Int {
+  static func position(of number: UInt64, in pages: ContiguousArray<FarPage>) -> Int {
     var low = 0
     var high = pages.count
     while low < high {
@@ -155,82 +194,97 @@ struct PriceLadder: ~Copyable {
 
   /// The level got its first order.
   @inline(__always) mutating func occupy(_ level: UInt32, _ side: Side) {
-    let page = level / LevelPages.width
-    let before = pages[page: page].occupied
-    pages[page: page].occupied = before | LevelPages.bit(level, side)
-    let book = pages[page: page].book
-    if Self.word(before, side) == 0 { pageOccupied(book, page, side) }
-    let ticks = pages.price(of: level)
-    if side == .buy {
-      if ticks > rows[book].bestBidTicks {
-        rows[book].bestBidTicks = ticks
-        rows[book].bestBid = level
-      }
-    } else if ticks < rows[book].bestAskTicks {
-      rows[book].bestAskTicks = ticks
-      rows[book].bestAsk = level
-    }
+    occupy(level, side, pages.header(of: level), LevelPages.bit(level, side))
+  }
+
+  /// As above, of a level whose page and bit there are known.
+  @inline(__always) mutating func occupy(
+    _ level: UInt32, _ side: Side, _ header: UnsafeMutablePointer<LevelPage>, _ bit: UInt32
+  ) {
+    let before = header.pointee.occupied
+    header.pointee.occupied = before | bit
+    let row = rows.address(header.pointee.row)
+    if LevelPages.word(before, side) == 0 { pageOccupied(row, header, level / LevelPages.width, side) }
+    let key = Self.key(LevelPages.price(of: level, header), side)
+    // Without a branch, like the other choices that a market makes at random.
+    let place = Self.address(row, side)
+    let bestBefore = place.pointee.bestKey
+    place.pointee.best = key > bestBefore ? level : place.pointee.best
+    place.pointee.bestKey = max(key, bestBefore)
   }
 
   /// The level lost its last order.
   @inline(__always) mutating func vacate(_ level: UInt32, _ side: Side) {
-    let page = level / LevelPages.width
-    let after = pages[page: page].occupied & ~LevelPages.bit(level, side)
-    pages[page: page].occupied = after
-    let book = pages[page: page].book
-    if Self.word(after, side) == 0 { pageVacated(book, page, side) }
-    if side == .buy {
-      if level == rows[book].bestBid { refreshBestBid(book) }
-    } else if level == rows[book].bestAsk {
-      refreshBestAsk(book)
-    }
+    vacate(level, side, pages.header(of: level), LevelPages.bit(level, side))
   }
 
-  @inline(__always) private static func word(_ occupied: UInt32, _ side: Side) -> UInt32 {
-    side == .buy ? occupied & 0xFFFF : occupied &>> 16
-  }
-
-  @inline(__always) private mutating func pageOccupied(_ book: UInt32, _ page: UInt32, _ side: Side) {
-    let offset = pages[page: page].number &- rows[book].base
-    guard offset < Self.span else { return farOccupied(book, page, side) }
-    let word = Int(truncatingIfNeeded: offset &>> 6)
-    bits[bitWord(book, side) &+ word] |= 1 &<< (offset & 63)
-    if side == .buy { rows[book].bidSummary |= 1 &<< UInt64(word) } else { rows[book].askSummary |= 1 &<< UInt64(word) }
-  }
-
-  @inline(__always) private mutating func pageVacated(_ book: UInt32, _ page: UInt32, _ side: Side) {
-    let offset = pages[page: page].number &- rows[book].base
-    guard offset < Self.span else { return farVacated(book, page, side) }
-    let word = Int(truncatingIfNeeded: offset &>> 6)
-    let left = bits[bitWord(book, side) &+ word] & ~(1 &<< (offset & 63))
-    bits[bitWord(book, side) &+ word] = left
-    if left != 0 { return }
-    if side == .buy {
-      rows[book].bidSummary &= ~(1 &<< UInt64(word))
+  @inline(__always) mutating func vacate(
+    _ level: UInt32, _ side: Side, _ header: UnsafeMutablePointer<LevelPage>, _ bit: UInt32
+  ) {
+    let after = header.pointee.occupied & ~bit
+    header.pointee.occupied = after
+    let row = rows.address(header.pointee.row)
+    let word = LevelPages.word(after, side)
+    if word == 0 { pageVacated(row, header, level / LevelPages.width, side) }
+    let place = Self.address(row, side)
+    if level != place.pointee.best { return }
+    var next = noSlot
+    if word != 0 {
+      next = LevelPages.bestLevel(level / LevelPages.width, word, side)
     } else {
-      rows[book].askSummary &= ~(1 &<< UInt64(word))
+      let page = worsePage(header.pointee.row, side, than: nil)
+      if page != noSlot { next = LevelPages.bestLevel(page, LevelPages.word(pages[page: page].occupied, side), side) }
     }
+    place.pointee.best = next
+    place.pointee.bestKey = next == noSlot ? Self.noKey : Self.key(pages.price(of: next), side)
   }
 
-  @inline(__always) private func bitWord(_ book: UInt32, _ side: Side) -> Int {
-    (rows[book].window &* 2 &+ Int(side.rawValue)) &* Self.words
+  /// A page's place in the window, as its side counts.
+  @inline(__always) private static func position(_ offset: UInt64, _ side: Side) -> UInt64 {
+    offset ^ (mask(side) & (span - 1))
   }
 
-  @inline(never) private mutating func farOccupied(_ book: UInt32, _ page: UInt32, _ side: Side) {
+  @inline(__always) private static func bitWord(_ row: UnsafeMutablePointer<Row>, _ side: Side) -> Int {
+    row.pointee.bits &+ Int(side.rawValue) &* words
+  }
+
+  @inline(__always) mutating func pageOccupied(
+    _ row: UnsafeMutablePointer<Row>, _ header: UnsafeMutablePointer<LevelPage>, _ page: UInt32, _ side: Side
+  ) {
+    let offset = header.pointee.number &- row.pointee.base
+    guard offset < row.pointee.reach else { return farOccupied(header.pointee.row, page, side) }
+    let position = Self.position(offset, side)
+    bits[Self.bitWord(row, side) &+ Int(truncatingIfNeeded: position &>> 6)] |= 1 &<< (position & 63)
+    Self.address(row, side).pointee.summary |= 1 &<< (position &>> 6)
+  }
+
+  @inline(__always) private mutating func pageVacated(
+    _ row: UnsafeMutablePointer<Row>, _ header: UnsafeMutablePointer<LevelPage>, _ page: UInt32, _ side: Side
+  ) {
+    let offset = header.pointee.number &- row.pointee.base
+    guard offset < row.pointee.reach else { return farVacated(header.pointee.row, page, side) }
+    let position = Self.position(offset, side)
+    let word = bits.address(Self.bitWord(row, side) &+ Int(truncatingIfNeeded: position &>> 6))
+    let left = word.pointee & ~(1 &<< (position & 63))
+    word.pointee = left
+    Self.address(row, side).pointee.summary &= ~((left == 0 ? 1 : 0) &<< (position &>> 6))
+  }
+
+  @inline(never) private mutating func farOccupied(_ row: UInt32, _ page: UInt32, _ side: Side) {
     let entry = FarPage(number: pages[page: page].number, page: page)
     if side == .buy {
-      far[Int(book)].bids.insert(entry, at: Self.position(of: entry.number, in: far[Int(book)].bids))
+      far[Int(row)].bids.insert(entry, at: Self.position(of: entry.number, in: far[Int(row)].bids))
     } else {
-      far[Int(book)].asks.insert(entry, at: Self.position(of: entry.number, in: far[Int(book)].asks))
+      far[Int(row)].asks.insert(entry, at: Self.position(of: entry.number, in: far[Int(row)].asks))
     }
   }
 
-  @inline(never) private mutating func farVacated(_ book: UInt32, _ page: UInt32, _ side: Side) {
+  @inline(never) private mutating func farVacated(_ row: UInt32, _ page: UInt32, _ side: Side) {
     let number = pages[page: page].number
     if side == .buy {
-      far[Int(book)].bids.remove(at: Self.position(of: number, in: far[Int(book)].bids))
+      far[Int(row)].bids.remove(at: Self.position(of: number, in: far[Int(row)].bids))
     } else {
-      far[Int(book)].asks.remove(at: Self.position(of: number, in: far[Int(book)].asks))
+      far[Int(row)].asks.remove(at: Self.position(of: number, in: far[Int(row)].asks))
     }
   }
 
@@ -240,112 +294,80 @@ struct PriceLadder: ~Copyable {
   }
 
   @inline(never) private mutating func release(_ page: UInt32) {
-    let book = pages[page: page].book
-    if book == LevelPages.noBook { return pages.release(page) }
+    let row = pages[page: page].row
+    if row == LevelPages.noRow { return pages.release(page) }
     let number = pages[page: page].number
-    let offset = number &- rows[book].base
-    if offset < Self.span {
-      cells[rows[book].window * Int(Self.span) + Int(offset)] = noSlot
+    let offset = number &- rows[row].base
+    if offset < rows[row].reach {
+      cells[rows[row].cells + Int(offset)] = noSlot
     } else {
-      far[Int(book)].all.remove(at: Self.position(of: number, in: far[Int(book)].all))
-      rows[book].farPages -= 1
+      far[Int(row)].all.remove(at: Self.position(of: number, in: far[Int(row)].all))
+      rows[row].farPages -= 1
     }
     pages.release(page)
   }
 
   // MARK: Order of prices
 
-  @inline(__always) private mutating func refreshBestBid(_ book: UInt32) {
-    let level = worse(book, .buy, than: nil)
-    rows[book].bestBid = level
-    rows[book].bestBidTicks = level == noSlot ? Self.noBid : pages.price(of: level)
-  }
-
-  @inline(__always) private mutating func refreshBestAsk(_ book: UInt32) {
-    let level = worse(book, .sell, than: nil)
-    rows[book].bestAsk = level
-    rows[book].bestAskTicks = level == noSlot ? Self.noAsk : pages.price(of: level)
-  }
-
   /// The best level whose price is worse than `ticks`, or the best of all; none if there is none.
-  @inline(__always) func worse(_ book: UInt32, _ side: Side, than ticks: Int64?) -> UInt32 {
+  @inline(__always) func worse(_ row: UInt32, _ side: Side, than ticks: Int64?) -> UInt32 {
     if let ticks {
-      let page = findPage(book, UInt64(bitPattern: ticks) &>> 4)
+      let page = findPage(row, UInt64(bitPattern: ticks) &>> 4)
       if page != noSlot {
-        let word = Self.word(pages[page: page].occupied, side)
-        let low = UInt32(truncatingIfNeeded: ticks & 15)
-        let rest = side == .buy ? word & (1 &<< low &- 1) : word & ~(2 &<< low &- 1)
-        if rest != 0 { return Self.level(page, rest, side) }
+        let bit = LevelPages.bit(UInt32(truncatingIfNeeded: ticks & 15), side)
+        let rest = LevelPages.word(pages[page: page].occupied & (bit &- 1), side)
+        if rest != 0 { return LevelPages.bestLevel(page, rest, side) }
       }
     }
-    let page = worsePage(book, side, than: ticks)
-    return page == noSlot ? noSlot : Self.level(page, Self.word(pages[page: page].occupied, side), side)
-  }
-
-  /// The best level in a page whose occupancy is `word`.
-  @inline(__always) private static func level(_ page: UInt32, _ word: UInt32, _ side: Side) -> UInt32 {
-    let low = side == .buy ? 31 &- word.leadingZeroBitCount : word.trailingZeroBitCount
-    return page &* 16 | UInt32(truncatingIfNeeded: low)
+    let page = worsePage(row, side, than: ticks)
+    if page == noSlot { return noSlot }
+    return LevelPages.bestLevel(page, LevelPages.word(pages[page: page].occupied, side), side)
   }
 
   /// The best occupied page beyond the one that holds `ticks`, or of all.
-  @inline(__always) private func worsePage(_ book: UInt32, _ side: Side, than ticks: Int64?) -> UInt32 {
-    let row = rows[book]
-    if row.window < 0 { return noSlot }
-    let offset = side == .buy ? nearBelow(book, ticks) : nearAbove(book, ticks)
-    if row.farPages != 0 { return worseFarPage(book, side, than: ticks, near: offset) }
-    return offset < 0 ? noSlot : cells[row.window &* Int(Self.span) &+ offset]
+  @inline(__always) private func worsePage(_ row: UInt32, _ side: Side, than ticks: Int64?) -> UInt32 {
+    let place = rows.address(row)
+    if place.pointee.reach == 0 { return noSlot }
+    var limit = Self.span
+    if let ticks {
+      let offset = UInt64(bitPattern: ticks) &>> 4 &- place.pointee.base
+      if offset < Self.span {
+        limit = Self.position(offset, side)
+      } else {
+        // Beyond the window on its better side: all of it is worse.
+        limit = (Int64(bitPattern: offset) >= 0) == (side == .buy) ? Self.span : 0
+      }
+    }
+    let position = highest(place, side, below: limit)
+    if place.pointee.farPages != 0 { return worseFarPage(row, side, than: ticks, near: position) }
+    if position < 0 { return noSlot }
+    return cells[place.pointee.cells &+ Int(truncatingIfNeeded: Self.position(UInt64(position), side))]
   }
 
-  /// Offset in the window of the highest page with bids below that of `ticks`, or -1.
-  @inline(__always) private func nearBelow(_ book: UInt32, _ ticks: Int64?) -> Int {
-    let row = rows[book]
-    var limit = Int(Self.span)
-    if let ticks {
-      let number = UInt64(bitPattern: ticks) &>> 4
-      if number <= row.base { return -1 }
-      limit = Int(truncatingIfNeeded: min(number &- row.base, Self.span))
+  /// The highest place of an occupied page below `limit`, or -1.
+  @inline(__always) private func highest(
+    _ row: UnsafeMutablePointer<Row>, _ side: Side, below limit: UInt64
+  ) -> Int {
+    let base = Self.bitWord(row, side)
+    let summary = Self.address(row, side).pointee.summary
+    var words = summary
+    if limit < Self.span {
+      let rest = bits[base &+ Int(truncatingIfNeeded: limit &>> 6)] & (1 &<< (limit & 63) &- 1)
+      if rest != 0 { return Int(truncatingIfNeeded: limit & ~63) | (63 &- rest.leadingZeroBitCount) }
+      words = summary & (1 &<< (limit &>> 6) &- 1)
     }
-    let base = bitWord(book, .buy)
-    if limit < Int(Self.span) {
-      let rest = bits[base &+ limit &>> 6] & (1 &<< UInt64(limit & 63) &- 1)
-      if rest != 0 { return limit & ~63 | (63 &- rest.leadingZeroBitCount) }
-      limit &= ~63
-    }
-    let words = limit == Int(Self.span) ? row.bidSummary : row.bidSummary & (1 &<< UInt64(limit &>> 6) &- 1)
     if words == 0 { return -1 }
     let word = 63 &- words.leadingZeroBitCount
     return word &<< 6 | (63 &- bits[base &+ word].leadingZeroBitCount)
   }
 
-  /// Offset in the window of the lowest page with asks above that of `ticks`, or -1.
-  @inline(__always) private func nearAbove(_ book: UInt32, _ ticks: Int64?) -> Int {
-    let row = rows[book]
-    var first = 0
-    if let ticks {
-      let number = UInt64(bitPattern: ticks) &>> 4 &+ 1
-      if number >= row.base &+ Self.span { return -1 }
-      first = number <= row.base ? 0 : Int(truncatingIfNeeded: number &- row.base)
-    }
-    let base = bitWord(book, .sell)
-    if first & 63 != 0 {
-      let rest = bits[base &+ first &>> 6] & ~(1 &<< UInt64(first & 63) &- 1)
-      if rest != 0 { return first & ~63 | rest.trailingZeroBitCount }
-      first = (first &>> 6 &+ 1) &<< 6
-      if first >= Int(Self.span) { return -1 }
-    }
-    let words = row.askSummary & ~(1 &<< UInt64(first &>> 6) &- 1)
-    if words == 0 { return -1 }
-    let word = words.trailingZeroBitCount
-    return word &<< 6 | bits[base &+ word].trailingZeroBitCount
-  }
-
-  @inline(never) private func worseFarPage(_ book: UInt32, _ side: Side, than ticks: Int64?, near: Int) -> UInt32 {
-    let row = rows[book]
-    let pages = side == .buy ? far[Int(book)].bids : far[Int(book)].asks
+  @inline(__always) private func worseFarPage(_ row: UInt32, _ side: Side, than ticks: Int64?, near: Int) -> UInt32 {
+    let place = rows[row]
+    let pages = side == .buy ? far[Int(row)].bids : far[Int(row)].asks
     var best: FarPage?
     if near >= 0 {
-      best = FarPage(number: row.base &+ UInt64(near), page: cells[row.window * Int(Self.span) + near])
+      let offset = Self.position(UInt64(near), side)
+      best = FarPage(number: place.base &+ offset, page: cells[place.cells + Int(offset)])
     }
     let number = ticks.map { UInt64(bitPattern: $0) >> 4 }
     if side == .buy {
@@ -356,56 +378,5 @@ struct PriceLadder: ~Copyable {
       if position < pages.count, best.map({ $0.number > pages[position].number }) ?? true { best = pages[position] }
     }
     return best?.page ?? noSlot
-  }
-
-  // MARK: Window
-
-  private mutating func makeWindow(_ book: UInt32, around number: UInt64) {
-    rows[book].base = number - min(number, Self.span / 2)
-    if rows[book].spareWindow >= 0 {
-      rows[book].window = rows[book].spareWindow
-      rows[book].spareWindow = -1
-      return
-    }
-    cells.reserve((windows + 1) * Int(Self.span))
-    bits.reserve((windows + 1) * 2 * Self.words)
-    rows[book].window = windows
-    windows += 1
-  }
-
-  /// Moves the window to the market if that has come near its edge or left it.
-  private mutating func considerMoving(_ book: UInt32) {
-    rows[book].farHits = 0
-    let row = rows[book]
-    guard let best = row.bestBid != noSlot ? row.bestBid : row.bestAsk != noSlot ? row.bestAsk : nil else { return }
-    let number = pages[page: best / LevelPages.width].number
-    let centre = row.base + Self.span / 2
-    guard max(number, centre) - min(number, centre) > Self.span / 4 else { return }
-    move(book, to: number - min(number, Self.span / 2))
-  }
-
-  private mutating func move(_ book: UInt32, to base: UInt64) {
-    let first = rows[book].window * Int(Self.span)
-    var kept = far[Int(book)].all
-    for cell in first..<first + Int(Self.span) where cells[cell] != noSlot {
-      kept.append(FarPage(number: pages[page: cells[cell]].number, page: cells[cell]))
-      cells[cell] = noSlot
-    }
-    kept.sort { $0.number < $1.number }
-    for side in Side.allCases {
-      for word in 0..<Self.words { bits[bitWord(book, side) + word] = 0 }
-    }
-    far[Int(book)] = FarPages()
-    rows[book].base = base
-    rows[book].bidSummary = 0
-    rows[book].askSummary = 0
-    for entry in kept {
-      let offset = entry.number &- base
-      if offset < Self.span { cells[first + Int(offset)] = entry.page } else { far[Int(book)].all.append(entry) }
-      for side in Side.allCases where Self.word(pages[page: entry.page].occupied, side) != 0 {
-        pageOccupied(book, entry.page, side)
-      }
-    }
-    rows[book].farPages = UInt32(far[Int(book)].all.count)
   }
 }

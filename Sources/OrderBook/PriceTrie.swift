@@ -6,9 +6,9 @@ import Primitives
 /// at tier `t` tells its children apart by bits `2t` and `2t + 1` of the price. Changing a level marks the nodes on its
 /// path; `hash` visits marked nodes only. The tries of all books share one pool.
 struct PriceTrie: ~Copyable {
-  private static let leaf: UInt8 = 255
+  fileprivate static let leaf: UInt8 = 255
 
-  private struct Node {
+  struct Node {
     var hash = Hash256.zero
     /// A leaf's price; any price below an inner node.
     var price: UInt64 = 0
@@ -46,9 +46,18 @@ struct PriceTrie: ~Copyable {
     }
   }
 
-  private var nodes = Slab(capacity: 64, blank: Node())
+  private var nodes = Slab<Node>(capacity: 64)
   private var free: UInt32 = noSlot
   private var used: UInt32 = 1
+
+  /// Sets the hash of a level, or removes the level if it is nil.
+  mutating func update(_ price: UInt64, _ hash: Hash256?, _ root: inout TrieRoot) {
+    if let hash {
+      if set(price, hash, root: &root.node) { root.levels += 1 }
+    } else if remove(price, root: &root.node) {
+      root.levels -= 1
+    }
+  }
 
   /// Sets the hash of a level.
   /// - Returns: true if the price was not there before.

@@ -1,30 +1,24 @@
-/// Plain values in raw memory, by index, with every access checked.
+import CMemory
+
+/// Plain values in raw memory, by index, with every access checked. What nobody has written is zero, bit by bit.
 ///
-/// `ContiguousArray` pays for uniqueness and reference counts at each write; this pays one comparison. Slot 0 is the
-/// callers' "none" wherever indices are links.
+/// `ContiguousArray` pays for uniqueness and reference counts at each write; this pays one comparison. It grows without
+/// copying what is large, and memory that is never touched is never resident. Slot 0 is the callers' "none" wherever
+/// indices are links.
 struct Slab<Element>: ~Copyable {
   private var base: UnsafeMutablePointer<Element>
   private(set) var capacity: Int
-  private let blank: Element
 
-  /// - Parameter blank: the value of every slot that nobody has written.
-  /// - Precondition: `Element` holds no reference.
-  init(capacity: Int, blank: Element) {
+  /// - Precondition: `Element` holds no reference, and zero bits are a value of it.
+  init(capacity: Int) {
     precondition(_isPOD(Element.self), "a slab never runs destructors")
     self.capacity = max(capacity, 1)
-    self.blank = blank
-    base = Self.allocate(self.capacity)
-    base.initialize(repeating: blank, count: self.capacity)
+    base = rialto_memory_allocate(Self.bytes(self.capacity)).bindMemory(to: Element.self, capacity: self.capacity)
   }
 
-  deinit { UnsafeMutableRawPointer(base).deallocate() }
+  deinit { rialto_memory_release(base, Self.bytes(capacity)) }
 
-  /// Aligned to cache lines, so that an element of 64 bytes lies in one.
-  private static func allocate(_ capacity: Int) -> UnsafeMutablePointer<Element> {
-    let stride = MemoryLayout<Element>.stride
-    return UnsafeMutableRawPointer.allocate(byteCount: capacity * stride, alignment: 64)
-      .bindMemory(to: Element.self, capacity: capacity)
-  }
+  private static func bytes(_ capacity: Int) -> Int { capacity * MemoryLayout<Element>.stride }
 
   @inline(__always) subscript(index: Int) -> Element {
     unsafeAddress { UnsafePointer(address(index)) }
@@ -36,21 +30,25 @@ struct Slab<Element>: ~Copyable {
     unsafeMutableAddress { address(Int(index)) }
   }
 
-  /// For the accessors of types that wrap a slab; not to be kept.
+  /// Where the element is: for several accesses at the price of one check. Good until the slab grows.
   @inline(__always) func address(_ index: Int) -> UnsafeMutablePointer<Element> {
     precondition(UInt(bitPattern: index) < UInt(bitPattern: capacity), "index outside its slab")
     return base + index
   }
 
-  /// Makes room for `count` elements; at least doubles when it has to move. O(capacity) then.
+  @inline(__always) func address(_ index: UInt32) -> UnsafeMutablePointer<Element> { address(Int(index)) }
+
+  /// Asks for the element's cache line; an index outside does nothing.
+  @inline(__always) func prefetch(_ index: Int) {
+    if UInt(bitPattern: index) < UInt(bitPattern: capacity) { rialto_prefetch(base + index) }
+  }
+
+  /// Makes room for `count` elements; at least doubles when it has to grow.
   @inline(never) mutating func reserve(_ count: Int) {
     guard count > capacity else { return }
     let wider = max(count, capacity * 2)
-    let moved = Self.allocate(wider)
-    moved.moveInitialize(from: base, count: capacity)
-    (moved + capacity).initialize(repeating: blank, count: wider - capacity)
-    UnsafeMutableRawPointer(base).deallocate()
-    base = moved
+    base = rialto_memory_grow(base, Self.bytes(capacity), Self.bytes(wider))
+      .bindMemory(to: Element.self, capacity: wider)
     capacity = wider
   }
 }
@@ -60,7 +58,7 @@ struct SlabList<Element>: ~Copyable {
   private var slab: Slab<Element>
   private(set) var count = 0
 
-  init(capacity: Int, blank: Element) { slab = Slab(capacity: capacity, blank: blank) }
+  init(capacity: Int) { slab = Slab(capacity: capacity) }
 
   @inline(__always) mutating func append(_ element: Element) {
     if count == slab.capacity { slab.reserve(count + 1) }
@@ -77,6 +75,12 @@ struct SlabList<Element>: ~Copyable {
 
   @inline(__always) mutating func removeAll() { count = 0 }
 
+  /// Keeps the first `kept` elements.
+  mutating func removeAll(after kept: Int) {
+    precondition(kept >= 0 && kept <= count, "the list is shorter")
+    count = kept
+  }
+
   @inline(__always) subscript(index: Int) -> Element {
     get {
       precondition(index < count, "index outside its list")
@@ -86,6 +90,12 @@ struct SlabList<Element>: ~Copyable {
       precondition(index < count, "index outside its list")
       slab[index] = newValue
     }
+  }
+
+  @inline(__always) mutating func swapAt(_ left: Int, _ right: Int) {
+    let value = self[left]
+    self[left] = self[right]
+    self[right] = value
   }
 }
 

@@ -28,8 +28,8 @@ struct Tombstone {
 /// Unlike remembered ids these are lifted when their time is up or their order has come, and each lifting is a record
 /// of the undo journal: at any entry exactly those are here that an earlier cancel laid.
 struct Tombstones: ~Copyable {
-  private var stones = Slab(capacity: 16, blank: Tombstone())
-  private var chains = Slab<UInt32>(capacity: 16, blank: noSlot)
+  private var stones = Slab<Tombstone>(capacity: 16)
+  private var chains = Slab<UInt32>(capacity: 16)
   private var mask = 15
   private var free: UInt32 = noSlot
   private var used: UInt32 = 1
@@ -130,7 +130,7 @@ struct Tombstones: ~Copyable {
 
   @inline(never) private mutating func widen() {
     let capacity = chains.capacity * 2
-    var wider = Slab<UInt32>(capacity: capacity, blank: noSlot)
+    var wider = Slab<UInt32>(capacity: capacity)
     for index in 0...mask {
       var stone = chains[index]
       while stone != noSlot {

@@ -1,27 +1,33 @@
 /// What a record of the undo journal takes back.
 enum UndoKind: UInt8 {
-  /// One entry was applied. slot: its origin; payload: origin of the key before; old: stamp of the key before.
-  case applied = 0
-  /// An order entered a level at its tail. slot: the order.
-  case inserted = 1
-  /// An order left its level. slot: the order, whose links still name its neighbours.
-  case removed = 2
-  /// A resting order traded in part. slot: the order; old: lots.
-  case filled = 3
-  /// A resting order's open quantity was lowered. slot: the order; old: lots.
-  case reduced = 4
-  /// slot: the book; old: last trade price before.
-  case lastTrade = 5
+  // Those that mean something when they are settled come first.
+
+  /// An order left its level, or a stop those that wait. slot: the order, whose links still name its neighbours.
+  case removed = 0
   /// The second of the book's clock changed. old: the second before.
-  case clock = 6
+  case clock = 1
   /// A client order id was taken by the newest record. slot: the record.
-  case identified = 7
-  /// A tombstone was laid. slot: the tombstone.
-  case tombstoneLaid = 8
+  case identified = 2
   /// A tombstone was consumed or evicted. slot: the tombstone, whose links still name its neighbours.
-  case tombstoneLifted = 9
+  case tombstoneLifted = 3
+  /// One entry was applied. slot: its origin; payload: origin of the key before; old: stamp of the key before.
+  case applied = 4
+  /// An order entered a level, or those that wait, at the tail. slot: the order.
+  case inserted = 5
+  /// A resting order traded in part. slot: the order; old: lots.
+  case filled = 6
+  /// An order's open quantity was lowered. slot: the order; old: lots.
+  case reduced = 7
+  /// slot: the book; old: last trade price before.
+  case lastTrade = 8
+  /// A tombstone was laid. slot: the tombstone.
+  case tombstoneLaid = 9
   /// The newest book was defined. slot: the book.
   case defined = 10
+  /// What an iceberg shows changed. slot: the order; old: visible lots before.
+  case shown = 11
+  /// An order went from the head of its level's queue to the tail. slot: the order.
+  case requeued = 12
 }
 
 /// Sixteen bytes that take one change back.
@@ -44,6 +50,8 @@ struct UndoRecord {
     return kind
   }
   @inline(__always) var payload: UInt32 { tag &>> 8 }
+  /// Nothing is to be done when it is settled.
+  @inline(__always) var settlesSilently: Bool { tag & 0xFF > UInt32(UndoKind.tombstoneLifted.rawValue) }
 }
 
 /// The undo records that are not settled yet, by absolute position: a ring in raw memory that doubles when full.
@@ -51,6 +59,8 @@ struct UndoJournal: ~Copyable {
   // Unchecked, unlike a slab: a masked position cannot lie outside.
   private var ring: UnsafeMutablePointer<UndoRecord>
   private var mask: UInt64
+  /// Position at which the ring has to grow.
+  private var full: UInt64
   /// Position of the oldest record that is kept.
   private(set) var start: UInt64 = 0
   /// Position after the newest record.
@@ -61,15 +71,17 @@ struct UndoJournal: ~Copyable {
     ring = .allocate(capacity: capacity)
     ring.initialize(repeating: UndoRecord(.applied, slot: 0), count: capacity)
     mask = UInt64(capacity - 1)
+    full = UInt64(capacity)
   }
 
   deinit { ring.deallocate() }
 
   /// - Complexity: O(1); O(kept records) when the ring doubles.
   @inline(__always) mutating func push(_ record: UndoRecord) {
-    if end &- start > mask { widen() }
-    ring[Int(truncatingIfNeeded: end & mask)] = record
-    end &+= 1
+    let position = end
+    if position == full { widen() }
+    ring[Int(truncatingIfNeeded: position & mask)] = record
+    end = position &+ 1
   }
 
   /// Takes the newest record off.
@@ -80,13 +92,14 @@ struct UndoJournal: ~Copyable {
     return ring[Int(truncatingIfNeeded: end & mask)]
   }
 
-  /// Lets the oldest record go.
-  /// - Precondition: one is kept.
-  @inline(__always) mutating func settleOldest() -> UndoRecord {
-    precondition(end > start, "nothing left to settle")
-    let record = ring[Int(truncatingIfNeeded: start & mask)]
-    start &+= 1
-    return record
+  /// The record at a position that is kept.
+  @inline(__always) subscript(position: UInt64) -> UndoRecord { ring[Int(truncatingIfNeeded: position & mask)] }
+
+  /// Lets the oldest records go, up to a position.
+  @inline(__always) mutating func settle(through position: UInt64) {
+    precondition(position <= end, "nothing left to settle")
+    start = max(start, position)
+    full = start &+ mask &+ 1
   }
 
   @inline(never) private mutating func widen() {
@@ -98,5 +111,6 @@ struct UndoJournal: ~Copyable {
     ring.deallocate()
     ring = wider
     mask = wideMask
+    full = start &+ mask &+ 1
   }
 }

@@ -53,9 +53,9 @@ public struct ClientOrderID: Hashable, Sendable, CustomStringConvertible {
   @usableFromInline var length: UInt8
   public let kind: Kind
 
-  public static let none = ClientOrderID(kind: .none)
+  @inlinable public static var none: ClientOrderID { ClientOrderID(kind: .none) }
 
-  @usableFromInline init(kind: Kind) {
+  @inlinable init(kind: Kind) {
     word0 = 0
     word1 = 0
     word2 = 0

@@ -44,7 +44,7 @@ public struct Dot: Hashable, Comparable, Sendable, CustomStringConvertible {
   }
 
   /// Names nothing.
-  public static let none = Dot(origin: OriginIndex(0), sequence: 0)
+  @inlinable public static var none: Dot { Dot(origin: OriginIndex(0), sequence: 0) }
   @inlinable public var isNone: Bool { sequence == 0 }
 
   /// `origin-sequence`, for example `2-1841`: what a user sees as the order id.
@@ -79,7 +79,7 @@ public struct Stamp: Hashable, Comparable, Sendable, CustomStringConvertible {
     value = milliseconds << 16 | UInt64(counter)
   }
 
-  public static let zero = Stamp(0)
+  @inlinable public static var zero: Stamp { Stamp(0) }
   @inlinable public var milliseconds: UInt64 { value >> 16 }
   @inlinable public var counter: UInt16 { UInt16(truncatingIfNeeded: value) }
   /// The second this stamp lies in; a batch never spans two.
@@ -96,7 +96,7 @@ public struct OrderKey: Hashable, Comparable, Sendable, CustomStringConvertible 
     self.stamp = stamp
     self.origin = origin
   }
-  public static let zero = OrderKey(stamp: .zero, origin: OriginIndex(0))
+  @inlinable public static var zero: OrderKey { OrderKey(stamp: .zero, origin: OriginIndex(0)) }
   public var description: String { "\(stamp)@\(origin)" }
   @inlinable public static func < (left: OrderKey, right: OrderKey) -> Bool {
     left.stamp == right.stamp ? left.origin < right.origin : left.stamp < right.stamp

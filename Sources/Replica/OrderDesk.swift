@@ -105,6 +105,14 @@ struct OrderDesk: Sendable {
     }
   }
 
+  /// The order has expired for good, although no entry has come yet that takes it out of the book: it is not followed
+  /// after the next reports, so that nothing is told of that entry, nor if it is undone.
+  mutating func expired(_ order: Dot, openLots: Int64) {
+    guard tracked[order] != nil else { return }
+    edit(order) { $0.now.append(.event(.expired(order: order, openLots: openLots))) }
+    retiring.append(order)
+  }
+
   mutating func close(_ session: SessionID) {
     if !tracked.isEmpty { closed.insert(session) }
   }

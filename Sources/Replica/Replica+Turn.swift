@@ -124,9 +124,9 @@ extension Replica {
   // MARK: Frontiers
 
   /// Tells the others what is on disk here, and promises not to write below this node's time while anything waits to
-  /// become final.
+  /// become final: an entry, or the end of an order whose date has come.
   private mutating func heartbeat(force: Bool, _ now: LogicalTime, _ effects: inout [Effect]) {
-    let isIdle = sequencer.tentative == 0 && !force
+    let isIdle = sequencer.tentative == 0 && !force && !awaitsExpiry(now)
     // An idle node repeats its last promise: a link may have lost it.
     if !isIdle, let beat = promise(now, &effects) { lastBeat = beat }
     var actions: [GossipAction] = []
@@ -169,6 +169,7 @@ extension Replica {
     // applied about once.
     if micros >= applyTentativeAfter { apply(through: Stamp(UInt64.max)) }
     finalize()
+    endDueOrders()
     let reports = desk.takeReports()
     guard !reports.isEmpty else { return }
     emit(reports, &effects)

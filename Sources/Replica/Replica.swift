@@ -68,6 +68,12 @@ public struct Replica: ~Copyable {
   var recentBooks: [(applied: Hash256, book: Hash256)] = []
   var appliedHashCache: (version: UInt64, hash: Hash256)?
   var bookHashCache: (version: UInt64, hash: Hash256)?
+  /// The earliest expiry later than a stamp, of one version of the book.
+  var nextExpiryCache: (version: UInt64, stamp: Stamp, next: Stamp?)?
+  /// As of which version of the book, and which stamp, due orders are ended for those who follow them.
+  var endedDueOrders: (version: UInt64, stamp: Stamp) = (0, .zero)
+  /// As of which stamp the levels were that were last told.
+  var changedLevelsStamp = Stamp.zero
   var bookMismatches: UInt64 = 0
   /// Said once: origins with two logs, and at which vectors a peer had another book.
   var noticedForks: [Bool]
@@ -140,7 +146,7 @@ public struct Replica: ~Copyable {
       entries: held.entries, applied: sequencer.appliedVector.entries, tentative: sequencer.tentative,
       missing: gossip.missing(held: { [vector = held] in vector[$0] }), finalFills: sequencer.finalFills,
       finalOrders: sequencer.finalOrders, finalStamp: gossip.frontier.final, vector: held,
-      restingOrders: sequencer.engine.restingOrders, applications: sequencer.counters.applications,
+      restingOrders: sequencer.engine.restingOrders(asOf: viewStamp), applications: sequencer.counters.applications,
       rollbacks: sequencer.counters.rollbacks, rollbackDepthMax: sequencer.counters.rollbackDepthMax,
       undone: sequencer.counters.undone, quarantined: sequencer.logs.contains { $0.hasQuarantined },
       bookMismatches: bookMismatches, duplicateBatches: duplicateBatches, isReady: isReady,
@@ -180,7 +186,7 @@ public struct Replica: ~Copyable {
 
   public var finalRunCount: Int { sequencer.finalRun.items.count }
 
-  /// Reads the book as applied now.
+  /// Reads the book as applied now. For views, ask it as of `viewStamp`.
   public func withBook<Result>(_ body: (borrowing MatchingEngine) -> Result) -> Result { body(sequencer.engine) }
 
   /// An entry that is still in memory; all that are not final are.
@@ -202,12 +208,6 @@ public struct Replica: ~Copyable {
       OrderDesk.fold(event, of: dot, into: &now, isNew: true)
     }
     return isConcerned ? now : nil
-  }
-
-  /// Changes of levels since the last call; tracked once asked for.
-  public mutating func takeChangedLevels() -> [LevelChange] {
-    sequencer.engine.tracksChangedLevels = true
-    return sequencer.engine.takeChangedLevels()
   }
 
   /// Entries in memory of one origin from `sequence` on, if memory reaches back that far.

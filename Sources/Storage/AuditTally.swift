@@ -18,9 +18,11 @@ struct OrderChange {
   var reason: UInt8 = 0
   /// Nil: not amended in this run.
   var priceTicks: Int64?
-  /// New total less the lots that were filled before this run; nil: not amended in this run.
+  /// New total less the lots that were filled before this run; nil: neither amended nor reduced in this run.
   var quantityBeyondFilled: Int64?
   var reducedMore: Int64 = 0
+  /// Stamp of the entry whose application triggered it; nil: not in this run.
+  var triggered: Stamp?
   var refersTo = Dot.none
   var changedBy: Dot
   var changedStamp: Stamp
@@ -38,6 +40,14 @@ struct OrderChange {
     reducedMore &+= reducedLots
     // Reduced to what was filled already: nothing is left to fill.
     status = left == 0 ? .filled : nil
+  }
+
+  /// Without a trade: what is taken off counts as never placed, as with an amend. An order that has nothing left is
+  /// cancelled by the event that follows.
+  mutating func reduce(_ lots: Int64, openLots left: Int64) {
+    openLots = left
+    quantityBeyondFilled = filledMore &+ left
+    reducedMore &+= lots
   }
 
   mutating func end(_ newStatus: OrderStatus, reason code: UInt8, unfilled: Int64) {
@@ -92,11 +102,11 @@ struct AuditTally {
         $0.status = nil
       }
     case .reduced(let order, let lots, let openLots):
-      change(order, dot, stamp) {
-        $0.openLots = openLots
-        $0.reducedMore &+= lots
-      }
-    case .triggered, .refreshed: break
+      change(order, dot, stamp) { $0.reduce(lots, openLots: openLots) }
+    case .triggered(let order):
+      // What it does now follows, and says how much of it is open.
+      change(order, dot, stamp) { $0.triggered = stamp }
+    case .refreshed: break
     case .filled(let fill):
       fills.append((fill, stamp))
       change(fill.maker, dot, stamp) { $0.fill(fill.quantityLots, openLots: fill.makerOpenLots) }

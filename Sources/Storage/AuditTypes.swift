@@ -27,14 +27,15 @@ enum AuditDot {
 public struct AuditOrder: Equatable, Sendable {
   public var dot: Dot
   public var stamp: Stamp
-  /// What the entry asked for, with price and quantity as amended last; client time is not kept (0).
+  /// What the entry asked for, with price and quantity as amended (or reduced) last; client time is not kept (0).
   public var order: Order
   public var status: OrderStatus
   public var openLots: Int64
   public var filledLots: Int64
   /// Lots that were open when the order ended; 0 while it lives. `quantity = open + filled + unfilled`.
   public var unfilledLots: Int64
-  /// Lots that amends took away; negative if they added. Placed quantity = quantity + reduced.
+  /// Lots that amends and self-trade prevention took away; negative if amends added. Placed quantity = quantity +
+  /// reduced.
   public var reducedLots: Int64
   /// Why it was cancelled, with status `cancelled`.
   public var cancelReason: CancelReason?
@@ -42,6 +43,8 @@ public struct AuditOrder: Equatable, Sendable {
   public var rejectReason: RejectReason?
   /// With `repeated` and `duplicateID`, the first order of that client order id; else `none`.
   public var refersTo: Dot
+  /// When a stop's price was reached: stamp of the entry whose application reached it; zero if it was not.
+  public var triggeredStamp: Stamp
   /// The entry whose application changed the order last, and its stamp.
   public var changedBy: Dot
   public var changedStamp: Stamp

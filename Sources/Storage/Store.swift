@@ -26,7 +26,7 @@ public final class Store {
   public static let fileName = "node.sqlite"
   public static let lockFileName = "node.lock"
   /// Kept in `user_version`.
-  public static let formatVersion = 1
+  public static let formatVersion = 2
   /// "Rial", kept in `application_id`.
   public static let applicationID: Int32 = 0x5269_616C
   /// Of a new file. A commit writes each page it touches whole, so large pages cost small commits and audit runs more
@@ -104,12 +104,16 @@ public final class Store {
   }
 
   /// Opens a file to look at, whether its node runs or not. Takes no lock; sees what was committed last.
+  /// - Throws: `olderFormat` for a file that its node has not brought to the newest format yet.
   public static func openReadOnly(directory: String) throws(StoreError) -> Store {
     let path = directory + "/" + fileName
     guard access(path, F_OK) == 0 else { throw .missing(path: path) }
     let (queue, identity) = try mapped(path) {
       let queue = try openForReading(path)
       return (queue, try queue.writeWithoutTransaction { try StoreSchema.readIdentity($0, path: path) })
+    }
+    guard identity.formatVersion >= formatVersion else {
+      throw .olderFormat(path: path, found: identity.formatVersion, needed: formatVersion)
     }
     let store = Store(path: path, isReadOnly: true, identity: identity, queue: queue, lock: nil)
     try store.load()

@@ -142,8 +142,8 @@ extension Store {
     INSERT INTO orders (
       dot, stamp, account, client_order_id, instrument, side, type, time_in_force, self_trade, post_only, price,
       stop_price, quantity, display, expiry, open, filled, unfilled, reduced, status, reason, refers_to, changed_by,
-      changed_stamp
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      changed_stamp, triggered
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     """
 
   private func bind(_ row: StoreStatement, _ change: OrderChange, _ order: Order, stamp: Stamp) {
@@ -172,6 +172,7 @@ extension Store {
     row.bind(22, AuditDot.encode(change.refersTo))
     row.bind(23, AuditDot.encode(change.changedBy))
     row.bind(24, bits: change.changedStamp.value)
+    row.bind(25, bits: (change.triggered ?? .zero).value)
   }
 
   /// On the right-hand sides `filled` is the value before this run.
@@ -181,7 +182,7 @@ extension Store {
       status = coalesce(?5, CASE WHEN filled + ?3 > 0 THEN \(OrderStatus.partiallyFilled.rawValue)
         ELSE \(OrderStatus.open.rawValue) END),
       reason = ?6, price = coalesce(?7, price), quantity = coalesce(filled + ?8, quantity), reduced = reduced + ?9,
-      refers_to = ?10, changed_by = ?11, changed_stamp = ?12
+      refers_to = ?10, changed_by = ?11, changed_stamp = ?12, triggered = coalesce(?13, triggered)
     WHERE dot = ?1
     """
 
@@ -198,6 +199,7 @@ extension Store {
     row.bind(10, AuditDot.encode(change.refersTo))
     row.bind(11, AuditDot.encode(change.changedBy))
     row.bind(12, bits: change.changedStamp.value)
+    row.bind(13, change.triggered.map { Int64(bitPattern: $0.value) })
   }
 
   private func writeFills(_ tally: AuditTally, after last: UInt64, _ database: Database) throws {

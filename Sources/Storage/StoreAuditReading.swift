@@ -109,7 +109,7 @@ extension Store {
         """
         SELECT dot, stamp, account, client_order_id, instrument, side, type, time_in_force, self_trade, post_only,
           price, stop_price, quantity, display, expiry, open, filled, unfilled, reduced, status, reason, refers_to,
-          changed_by, changed_stamp
+          changed_by, changed_stamp, triggered
         FROM orders \(rest)
         """)
       defer { row.reset() }
@@ -135,7 +135,8 @@ extension Store {
       openLots: row.int(15), filledLots: row.int(16), unfilledLots: row.int(17), reducedLots: row.int(18),
       cancelReason: status == .cancelled ? try row.value(20, "orders.reason") : nil,
       rejectReason: status == .rejected ? try row.value(20, "orders.reason") : nil,
-      refersTo: try row.dot(21, "orders.refers_to"), changedBy: try row.dot(22, "orders.changed_by"),
+      refersTo: try row.dot(21, "orders.refers_to"), triggeredStamp: Stamp(row.bits(24)),
+      changedBy: try row.dot(22, "orders.changed_by"),
       changedStamp: Stamp(row.bits(23)))
   }
 }

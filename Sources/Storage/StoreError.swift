@@ -16,6 +16,8 @@ public enum StoreError: Error, Equatable, Sendable {
   case otherNode(path: String, found: NodeID, expected: NodeID)
   /// Written by a newer version.
   case newerFormat(path: String, found: Int, supported: Int)
+  /// Written by an older version; only `openReadOnly` minds, which must not change it.
+  case olderFormat(path: String, found: Int, needed: Int)
   /// SQLite did not take a setting that durability rests on.
   case settingRefused(name: String, found: String, expected: String)
 
@@ -82,6 +84,8 @@ extension StoreError: CustomStringConvertible {
       """
     case .newerFormat(let path, let found, let supported):
       "\(path) has format \(found), this version knows formats up to \(supported); upgrade this node"
+    case .olderFormat(let path, let found, let needed):
+      "\(path) has format \(found), this version reads format \(needed); start its node once, which brings it up"
     case .settingRefused(let name, let found, let expected):
       """
       SQLite answers \(name) = \(found) where \(expected) was set, so writes would not be durable; use a local file \

@@ -32,6 +32,21 @@ enum StoreSchema {
         arguments: [identity.cluster.description, identity.node.description])
       try database.execute(sql: "PRAGMA application_id = \(Store.applicationID); PRAGMA user_version = 1")
     }
+    // The audit tables were the work of an engine that knew fewer types of orders: they are written again from the log.
+    migrator.registerMigration("format 2") { database in
+      for table in ["instruments", "orders", "fills", "rejections"] {
+        try database.execute(sql: "DELETE FROM \(table)")
+      }
+      try database.execute(
+        sql: """
+          UPDATE audit_state SET stamp = 0, origin = 0, entries = 0, orders = 0, fills = 0;
+          -- Stamp of the entry whose application reached a stop's price; 0 if none has.
+          ALTER TABLE orders ADD COLUMN triggered INTEGER NOT NULL DEFAULT 0;
+          DROP VIEW IF EXISTS orders_readable;
+          """)
+      try database.execute(sql: ordersViewSQL)
+      try database.execute(sql: "PRAGMA user_version = 2")
+    }
     try migrator.migrate(queue)
   }
 
@@ -124,13 +139,13 @@ enum StoreSchema {
       post_only INTEGER NOT NULL,
       price INTEGER NOT NULL,           -- ticks, as amended last
       stop_price INTEGER NOT NULL,
-      quantity INTEGER NOT NULL,        -- lots, as amended last = open + filled + unfilled
+      quantity INTEGER NOT NULL,        -- lots, as amended or reduced last = open + filled + unfilled
       display INTEGER NOT NULL,
       expiry INTEGER NOT NULL,
       open INTEGER NOT NULL,
       filled INTEGER NOT NULL,
       unfilled INTEGER NOT NULL,        -- lots that were open when the order ended
-      reduced INTEGER NOT NULL,         -- lots that amends took away; negative if they added
+      reduced INTEGER NOT NULL,         -- lots that amends (negative: added) and self-trade prevention took away
       status INTEGER NOT NULL,
       reason INTEGER NOT NULL,          -- of status cancelled or rejected
       refers_to INTEGER NOT NULL,       -- dot of the first order of this client order id, if repeated or duplicate

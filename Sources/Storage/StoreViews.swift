@@ -2,7 +2,7 @@ import OrderBook
 
 /// Views for people with `sqlite3`: names instead of numbers, decimals instead of ticks, dates instead of stamps.
 extension StoreSchema {
-  static let viewsSQL = """
+  static let ordersViewSQL = """
     CREATE VIEW orders_readable AS SELECT
       \(dot("o.dot")) AS id,
       \(time("o.stamp")) AS time,
@@ -12,18 +12,28 @@ extension StoreSchema {
       CASE o.side WHEN 0 THEN 'buy' ELSE 'sell' END AS side,
       CASE o.type WHEN 0 THEN 'limit' WHEN 1 THEN 'market' WHEN 2 THEN 'stop' ELSE 'stop-limit' END AS type,
       CASE o.time_in_force WHEN 0 THEN 'GTC' WHEN 1 THEN 'IOC' WHEN 2 THEN 'FOK' ELSE 'GTD' END AS time_in_force,
-      \(decimal("o.price", "i.tick")) AS price,
+      CASE WHEN o.type IN (0, 3) THEN \(decimal("o.price", "i.tick")) END AS price,
+      CASE WHEN o.stop_price <> 0 THEN \(decimal("o.stop_price", "i.tick")) END AS stop_price,
       \(decimal("o.quantity", "i.lot")) AS quantity,
+      CASE WHEN o.display <> 0 THEN \(decimal("o.display", "i.lot")) END AS display,
+      CASE WHEN o.expiry > 0 THEN \(time("o.expiry")) END AS expiry,
+      CASE o.post_only WHEN 0 THEN NULL ELSE 'post-only' END AS post_only,
+      CASE o.self_trade WHEN 0 THEN NULL WHEN 1 THEN 'cancel newest' WHEN 2 THEN 'cancel oldest'
+        WHEN 3 THEN 'cancel both' ELSE 'decrement' END AS self_trade,
       \(decimal("o.open", "i.lot")) AS open,
       \(decimal("o.filled", "i.lot")) AS filled,
+      CASE WHEN o.reduced <> 0 THEN \(signed("o.reduced", "i.lot")) END AS reduced,
       \(status("o.status")) AS status,
       CASE o.status WHEN 5 THEN NULL WHEN 4 THEN \(cancelReason("o.reason"))
         WHEN 6 THEN \(rejectReason("o.reason")) END AS reason,
+      CASE WHEN o.triggered <> 0 THEN \(time("o.triggered")) END AS triggered,
       CASE WHEN o.refers_to > 0 THEN \(dot("o.refers_to")) END AS refers_to,
       \(dot("o.changed_by")) AS changed_by,
       \(time("o.changed_stamp")) AS changed
-    FROM orders o LEFT JOIN instruments i ON i.dot = o.instrument;
+    FROM orders o LEFT JOIN instruments i ON i.dot = o.instrument
+    """
 
+  static let viewsSQL = """
     CREATE VIEW fills_readable AS SELECT
       f.number AS number,
       \(time("f.stamp")) AS time,
@@ -74,6 +84,11 @@ extension StoreSchema {
         ELSE CAST(\(product) / \(power) AS TEXT) || '.' ||
           substr('000000000000000000' || (\(product) % \(power)), -\(scale)) END
       """
+  }
+
+  /// As `decimal`, of a number that may be negative.
+  private static func signed(_ column: String, _ increment: String) -> String {
+    "CASE WHEN \(column) < 0 THEN '-' ELSE '' END || \(decimal("abs(\(column))", increment))"
   }
 
   private static func status(_ column: String) -> String {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Flow
 import Foundation
 
 /// `rialto cluster`: several nodes in processes of their own on this machine.
@@ -26,6 +27,7 @@ extension ClusterCommand {
           rialto cluster run --nodes 3 --seconds 20
           rialto cluster run --nodes 5 --fanout 2 --seed 7 --json
           rialto cluster run --nodes 3 --flow orders.csv --causal
+          rialto cluster run --nodes 3 --mix all
           rialto cluster run --nodes 3 --chaos kill
 
         Exit codes: 0 all nodes hold the same book (and, with --chaos, every acknowledged order); 1 they do not, or the
@@ -35,6 +37,8 @@ extension ClusterCommand {
     @Option(help: "Nodes to run.") var nodes = 3
     @Option(help: "Time of a random flow, in seconds.") var seconds: Int?
     @Option(help: "'random', or a CSV file of operations.") var flow = "random"
+    @Option(help: "Which orders the random flow has: basic, or all there are, of four accounts.")
+    var mix: RandomFlow.Mix = .basic
     @Option(help: "Operations per second to all nodes together; without it, as fast as answers come.") var rate: Int?
     @Option(help: "Peers that a new batch is offered to.") var fanout = 3
     @Option(help: "Seed of the flow and of the nodes; without it, a new one that is printed.") var seed: UInt64?
@@ -51,6 +55,9 @@ extension ClusterCommand {
         if let value, value < 1 { throw ValidationError("--\(name) must be at least 1.") }
       }
       guard chaos == nil || chaos == "kill" else { throw ValidationError("--chaos must be 'kill'.") }
+      if mix != .basic, flow != "random" {
+        throw ValidationError("--mix is for a random flow; a file says what it has.")
+      }
       if chaos != nil, nodes < 2 { throw ValidationError("--chaos kill needs at least two nodes.") }
     }
 

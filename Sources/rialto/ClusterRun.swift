@@ -10,7 +10,8 @@ import Wire
 
 /// One run of a local cluster: start, trade, disturb, agree, end.
 struct ClusterRun {
-  /// All orders of a run are of one account, so that any node may cancel any of them.
+  /// Of operations that name none, and of whoever looks on. An account is known at every node, so that any of them may
+  /// cancel any of its orders.
   static let account = AccountID(1)
   static let secondsDefault = 30
   static let agreementSecondsMax = 60
@@ -52,22 +53,24 @@ struct ClusterRun {
   }
 
   private func randomFlow(_ seed: UInt64) -> RandomFlow {
-    RandomFlow(seed: seed, configuration: RandomFlow.Configuration(firstID: 1))
+    RandomFlow(seed: seed, configuration: RandomFlow.Configuration(firstID: 1, mix: options.mix))
   }
 
   private func trade(
     _ source: FlowSource, _ cluster: LocalCluster, _ interruption: Interruption, seed: UInt64
   ) async throws -> ClusterSummary {
-    let clients = try await cluster.connectAll(account: Self.account)
-    let record = try await Instruments.findOrDefine(
-      try Instruments.standard(parseSymbol(Instruments.defaultSymbol)), at: clients)
-    let nodes = zip(clients, cluster.names).map { client, name in
-      var node = FlowNode(name: name, client: client)
-      if options.chaos != nil {
-        node.reconnect = { try await cluster.connect(name, account: Self.account) }
+    var nodes: [FlowNode] = []
+    for account in try Connecting.checked(source.accounts(besides: Self.account)) {
+      let clients = try await cluster.connectAll(account: account)
+      nodes += zip(clients, cluster.names).map { client, name in
+        var node = FlowNode(name: name, account: account, client: client)
+        if options.chaos != nil { node.reconnect = { try await cluster.connect(name, account: account) } }
+        return node
       }
-      return node
     }
+    let record = try await Instruments.findOrDefine(
+      try Instruments.standard(parseSymbol(Instruments.defaultSymbol)),
+      at: nodes.prefix(cluster.names.count).map(\.client))
     let acknowledged = Acknowledged()
     var settings = FlowDriver.Settings(instrument: record.dot, account: Self.account)
     settings.ratePerSecond = options.rate

@@ -50,6 +50,16 @@ enum Connecting {
     try await RialtoClient.connect(to: address, account: account, name: "rialto")
   }
 
+  /// Whether a flow has not too many accounts: each needs a connection to each node.
+  static func checked(_ accounts: [AccountID]) throws -> [AccountID] {
+    guard accounts.count <= FlowDriver.accountsMax else {
+      throw CommandError(
+        "the flow has \(accounts.count.grouped) accounts, and \(FlowDriver.accountsMax) may be sent at once",
+        advice: "split the file by account, or try it with `rialto replay`")
+    }
+    return accounts
+  }
+
   /// Connects to all nodes at once; fails if one cannot be reached.
   /// - Returns: the clients, in the order of the addresses.
   static func connect(toAll addresses: [Address], account: AccountID) async throws -> [RialtoClient] {

@@ -4,6 +4,8 @@ import Flow
 import OrderBook
 import Primitives
 
+extension RandomFlow.Mix: ExpressibleByArgument {}
+
 /// `rialto flow`: the submitting client.
 struct FlowCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -12,7 +14,13 @@ struct FlowCommand: AsyncParsableCommand {
     discussion: """
       FLOW is 'random' or a CSV file as 'rialto replay' reads it. A random flow
       looks like a market: a random-walk mid price with bursts, sizes with a
-      heavy tail, about 45 % cancels; the same --seed gives the same flow.
+      heavy tail, about 45 % cancels; the same --seed gives the same flow. With
+      --mix all it also has stops, icebergs, post-only and good-till-date orders
+      of four accounts with self-trade prevention.
+
+      A file's column 'account' says whose an operation is; where it says
+      nothing, --account does. Each account gets its own connection to each node.
+      An order with an 'expire' leaves so many milliseconds after it was sent.
 
       Operations go to the given nodes in turn. Without --rate, as fast as
       answers come, with up to 1,000 unanswered at each node. What could not be
@@ -23,6 +31,7 @@ struct FlowCommand: AsyncParsableCommand {
         rialto flow random --to 127.0.0.1:7001 --rate 500 --seed 7 --json
         rialto flow orders.csv --to 127.0.0.1:7001,127.0.0.1:7002 --causal
         rialto flow random --count 100000 --seed 7 --out flow.csv
+        rialto flow random --mix all --seconds 10 --to 127.0.0.1:7001
 
       Exit codes: 0 everything was accepted; 1 something was refused or its
       fate is not known; 2 could not (no node, malformed file).
@@ -49,7 +58,10 @@ struct FlowCommand: AsyncParsableCommand {
   @Flag(help: "Wait for each answer and pass its stamp on, so that the flow's order is the total order.")
   var causal = false
 
-  @Option(help: "Account in whose name the orders are placed.")
+  @Option(help: "Which orders a random flow has: basic or all.")
+  var mix: RandomFlow.Mix = .basic
+
+  @Option(help: "Account in whose name the orders are placed; the first of four with --mix all.")
   var account: UInt64 = 1
 
   @Option(help: "Instrument; defined first, with tick 0.01 and lot 0.00000001, if the cluster does not know it.")
@@ -81,8 +93,9 @@ struct FlowCommand: AsyncParsableCommand {
     if let rate, rate > 1_000_000_000 { throw ValidationError("--rate must be at most 1,000,000,000.") }
     if !configuration(seed: 0).isValid {
       let least = RandomFlow.Configuration.midPriceTicksMin
-      throw ValidationError("--mid must be \(least) to 2^60, --first-id at most 2^61.")
+      throw ValidationError("--mid must be \(least) to 2^60, --first-id at most 2^61, and so --account with --mix all.")
     }
+    if mix != .basic, !isRandom { throw ValidationError("--mix is for a random flow; a file says what it has.") }
   }
 
   func run() async throws {
@@ -98,7 +111,8 @@ struct FlowCommand: AsyncParsableCommand {
   private var isRandom: Bool { flow == "random" }
 
   private func configuration(seed: UInt64) -> RandomFlow.Configuration {
-    var configuration = RandomFlow.Configuration(firstID: firstID ?? 1)
+    var configuration = RandomFlow.Configuration(firstID: firstID ?? 1, mix: mix)
+    if mix == .all { configuration.firstAccount = account }
     if let mid { configuration.midPriceTicks = mid }
     return configuration
   }
@@ -119,11 +133,12 @@ struct FlowCommand: AsyncParsableCommand {
   private func write(to path: String) throws {
     var source = try source(firstIDDefault: 1)
     let file = path == "-" ? nil : try AtomicFile(path)
-    var bytes = Array((FlowFile.header + "\n").utf8)
     var written = 0
     let countMax = count ?? (isRandom ? Self.writtenCount : .max)
+    let columns = source.columns(ofFirst: countMax)
+    var bytes = Array((FlowFile.header(columns) + "\n").utf8)
     while written < countMax, let operation = source.next() {
-      FlowFile.write(operation, to: &bytes)
+      FlowFile.write(operation, columns: columns, to: &bytes)
       written += 1
       if bytes.count > 1 << 16 {
         try emit(&bytes, to: file)
@@ -153,13 +168,18 @@ struct FlowCommand: AsyncParsableCommand {
     // Ids of different runs must differ, or the second run's orders would only be other names for the first one's.
     let source = try source(firstIDDefault: WallClock.milliseconds << 20)
     let account = AccountID(account)
-    let clients = try await Connecting.connect(toAll: addresses.addresses, account: account)
-    let record = try await Instruments.findOrDefine(instrument, at: clients)
-    let nodes = zip(clients, addresses.addresses).map { client, address in
-      FlowNode(name: client.welcome.nodeName, client: client) {
-        try await Connecting.connect(to: address, account: account)
+    let accounts = try Connecting.checked(source.accounts(besides: account))
+    var nodes: [FlowNode] = []
+    for account in accounts {
+      let clients = try await Connecting.connect(toAll: addresses.addresses, account: account)
+      nodes += zip(clients, addresses.addresses).map { client, address in
+        FlowNode(name: client.welcome.nodeName, account: account, client: client) {
+          try await Connecting.connect(to: address, account: account)
+        }
       }
     }
+    let record = try await Instruments.findOrDefine(
+      instrument, at: nodes.prefix(addresses.addresses.count).map(\.client))
     var settings = FlowDriver.Settings(instrument: record.dot, account: account)
     settings.ratePerSecond = rate
     settings.isCausal = causal
@@ -170,7 +190,7 @@ struct FlowCommand: AsyncParsableCommand {
     watcher.cancel()
     signals.cancel()
     Output.progress("")
-    for client in clients { await client.close() }
+    for node in nodes { await node.client.close() }
     tell(report)
     if !report.isGood { throw ExitCode.notGood }
   }

@@ -4,9 +4,10 @@ import OrderBook
 import Primitives
 import Synchronization
 
-/// A node that a flow is sent to.
+/// A node that a flow is sent to, in the name of one account: a connection acts for no other.
 struct FlowNode: Sendable {
   var name: String
+  var account: AccountID
   var client: RialtoClient
   /// Makes a new connection after this one was lost; nil if the node is not to be used again then.
   var reconnect: (@Sendable () async throws -> RialtoClient)?
@@ -15,15 +16,18 @@ struct FlowNode: Sendable {
 /// Sends a flow of operations to several nodes, in rotation among those that have room, and watches what becomes of
 /// them.
 ///
+/// A flow of several accounts needs a connection to each node for each of them; an operation goes through one of its
+/// own account's.
+///
 /// An operation whose fate is unknown (its connection was lost) and one that a node could not take just then is sent
 /// again, to whichever node is next: its client order id takes effect once. So every operation of a flow that runs to
 /// its end is accepted, or refused for good.
 final class FlowDriver: Sendable {
   struct Settings: Sendable {
     var instrument: Dot
-    /// Of the clients' connections.
+    /// Of operations that name none.
     var account: AccountID
-    /// Unanswered operations a node at most.
+    /// Unanswered operations a node at most, over all accounts.
     var outstandingPerNodeMax = 1_000
     /// Operations per second to all nodes together; nil sends as fast as answers come.
     var ratePerSecond: Int?
@@ -37,8 +41,37 @@ final class FlowDriver: Sendable {
   fileprivate struct Pending: Sendable {
     var operation: FlowOperation
     var due: ContinuousClock.Instant
+    /// When it was first to be sent. Kept when it is sent again: a lifetime counts from it, and a repeat of another
+    /// content is no repeat.
+    var clientTimeMilliseconds: UInt64
   }
 
+  /// The connections of one account, and whose turn it is.
+  private struct Group {
+    var account: AccountID
+    var lanes: [Int]
+    var turn = 0
+  }
+
+  /// What is dealt out in one round.
+  private struct Deal {
+    var rooms: [Int]
+    var batches: [[Pending]]
+    var total = 0
+    var fresh = 0
+  }
+
+  /// What of a flow has not been dealt out.
+  private struct Undealt {
+    var source: FlowSource
+    /// Taken from the source while no connection of its account had room.
+    var held: Pending?
+    var isExhausted = false
+    var groups: [Group]
+  }
+
+  /// Accounts that a flow may have: each costs a connection to each node.
+  static let accountsMax = 64
   private static let clock = ContinuousClock()
   /// Operations that are handed to a client in one go.
   private static let batchMax = 1_024
@@ -51,16 +84,28 @@ final class FlowDriver: Sendable {
 
   private let settings: Settings
   private let lanes: [FlowLane]
+  private let groups: [Group]
+  private let outstandingPerLaneMax: Int
   private let signal = FlowSignal()
   private let isStopped = Atomic(false)
   private let isFinished = Atomic(false)
   private let retries = Mutex<[Pending]>([])
 
-  /// - Precondition: at least one node.
+  /// - Precondition: at least one node, and one for every account of the flow that is to be run.
   init(nodes: [FlowNode], settings: Settings) {
     precondition(!nodes.isEmpty)
     self.settings = settings
     lanes = nodes.map { FlowLane($0) }
+    var groups: [Group] = []
+    for (index, node) in nodes.enumerated() {
+      if let place = groups.firstIndex(where: { $0.account == node.account }) {
+        groups[place].lanes.append(index)
+      } else {
+        groups.append(Group(account: node.account, lanes: [index]))
+      }
+    }
+    self.groups = groups
+    outstandingPerLaneMax = max(1, settings.outstandingPerNodeMax / groups.count)
     for node in nodes { node.client.setUpdates(false) }
   }
 
@@ -71,7 +116,17 @@ final class FlowDriver: Sendable {
   }
 
   /// What has become of the flow so far, by node.
-  func counts() -> [(name: String, counts: FlowCounts)] { lanes.map { ($0.name, $0.counts) } }
+  func counts() -> [(name: String, counts: FlowCounts)] {
+    var found: [(name: String, counts: FlowCounts)] = []
+    for lane in lanes {
+      if let place = found.firstIndex(where: { $0.name == lane.name }) {
+        found[place].counts.merge(lane.counts)
+      } else {
+        found.append((lane.name, lane.counts))
+      }
+    }
+    return found
+  }
 
   /// Runs the flow to its end, or until `stop`.
   func run(_ source: FlowSource) async -> FlowReport {
@@ -90,38 +145,43 @@ final class FlowDriver: Sendable {
 
   private var mustStop: Bool { isStopped.load(ordering: .acquiring) }
 
-  private func command(_ operation: FlowOperation, targetStamp: Stamp) -> Command {
-    operation.command(
+  private func command(_ pending: Pending, targetStamp: Stamp) -> Command {
+    pending.operation.command(
       instrument: settings.instrument, account: settings.account, targetStamp: targetStamp,
-      clientTimeMilliseconds: WallClock.milliseconds)
+      clientTimeMilliseconds: pending.clientTimeMilliseconds)
+  }
+
+  private func group(of operation: FlowOperation, in groups: [Group]) -> Int {
+    let account = operation.account ?? settings.account
+    guard let place = groups.firstIndex(where: { $0.account == account }) else {
+      preconditionFailure("no connection acts for account \(account)")
+    }
+    return place
   }
 
   // MARK: Pipelined
 
   private func runPipelined(_ source: FlowSource, _ start: ContinuousClock.Instant) async {
-    var source = source
+    var undealt = Undealt(source: source, groups: groups)
     var issued = 0
-    var isExhausted = false
-    var rotation = 0
     var stopDeadline: ContinuousClock.Instant?
     defer { isFinished.store(true, ordering: .releasing) }
     while true {
       if mustStop {
         // Nothing new; but what was sent and not answered is sent again until its fate is known.
-        isExhausted = true
+        undealt.isExhausted = true
+        undealt.held = nil
         let deadline = stopDeadline ?? Self.clock.now.advanced(by: .seconds(Self.stopSecondsMax))
         stopDeadline = deadline
         if Self.clock.now > deadline { break }
       }
-      let allowed = allowance(since: start, issued: issued)
-      var batches = [[Pending]](repeating: [], count: lanes.count)
-      let taken = fill(&batches, from: &source, allowed, start, issued, &isExhausted, &rotation)
-      issued += taken.fresh
-      for (lane, batch) in zip(lanes, batches) where !batch.isEmpty { send(batch, on: lane) }
-      if taken.total > 0 { continue }
-      if isExhausted, isIdle { return }
+      let deal = deal(from: &undealt, allowance(since: start, issued: issued), start, issued)
+      issued += deal.fresh
+      for (lane, batch) in zip(lanes, deal.batches) where !batch.isEmpty { send(batch, on: lane) }
+      if deal.total > 0 { continue }
+      if undealt.isExhausted, undealt.held == nil, isIdle { return }
       if lanes.allSatisfy(\.isGone) { break }
-      if mustStop || !isExhausted && settings.ratePerSecond != nil && hasRoom {
+      if mustStop || !undealt.isExhausted && settings.ratePerSecond != nil && hasRoom {
         try? await Task.sleep(for: .milliseconds(1))
       } else {
         await signal.wait()
@@ -130,7 +190,7 @@ final class FlowDriver: Sendable {
     while lanes.contains(where: { $0.outstanding > 0 }) { await signal.wait() }
   }
 
-  private var hasRoom: Bool { lanes.contains { $0.room(of: settings.outstandingPerNodeMax) > 0 } }
+  private var hasRoom: Bool { lanes.contains { $0.room(of: outstandingPerLaneMax) > 0 } }
 
   /// Nothing is under way or waits to be sent again.
   private var isIdle: Bool {
@@ -147,40 +207,55 @@ final class FlowDriver: Sendable {
   }
 
   /// Deals operations out to the lanes that have room, one each in turn; those that are to be sent again come first.
-  private func fill(
-    _ batches: inout [[Pending]], from source: inout FlowSource, _ allowed: Int, _ start: ContinuousClock.Instant,
-    _ issued: Int, _ isExhausted: inout Bool, _ rotation: inout Int
-  ) -> (total: Int, fresh: Int) {
-    var rooms = lanes.map { min($0.room(of: settings.outstandingPerNodeMax), Self.batchMax) }
-    var room = rooms.reduce(0, +)
-    guard room > 0 else { return (0, 0) }
+  /// New ones keep their order: one whose account has no room holds up those behind it.
+  private func deal(
+    from undealt: inout Undealt, _ allowed: Int, _ start: ContinuousClock.Instant, _ issued: Int
+  ) -> Deal {
+    var deal = Deal(
+      rooms: lanes.map { min($0.room(of: outstandingPerLaneMax), Self.batchMax) },
+      batches: [[Pending]](repeating: [], count: lanes.count))
+    guard deal.rooms.contains(where: { $0 > 0 }) else { return deal }
+    let again = retries.withLock { list in
+      defer { list = [] }
+      return list
+    }
+    let left = again.filter { !give($0, &deal, &undealt.groups) }
+    if !left.isEmpty { retries.withLock { $0.insert(contentsOf: left, at: 0) } }
+    if let held = undealt.held {
+      guard give(held, &deal, &undealt.groups) else { return deal }
+      undealt.held = nil
+    }
     let now = Self.clock.now
-    var again = retries.withLock { list in
-      let taken = Array(list.prefix(room))
-      list.removeFirst(taken.count)
-      return taken
-    }[...]
-    var total = 0
-    var fresh = 0
-    while room > 0 {
-      let pending: Pending
-      if let first = again.popFirst() {
-        pending = first
-      } else if fresh < allowed, !isExhausted, let operation = source.next() {
-        pending = Pending(operation: operation, due: dueTime(of: issued + fresh, start) ?? now)
-        fresh += 1
-      } else {
-        if fresh < allowed { isExhausted = true }
+    let milliseconds = WallClock.milliseconds
+    while deal.fresh < allowed, !undealt.isExhausted, deal.rooms.contains(where: { $0 > 0 }) {
+      guard let operation = undealt.source.next() else {
+        undealt.isExhausted = true
         break
       }
-      while rooms[rotation] == 0 { rotation = (rotation + 1) % lanes.count }
-      batches[rotation].append(pending)
-      rooms[rotation] -= 1
-      rotation = (rotation + 1) % lanes.count
-      room -= 1
-      total += 1
+      let due = dueTime(of: issued + deal.fresh, start) ?? now
+      let pending = Pending(operation: operation, due: due, clientTimeMilliseconds: milliseconds)
+      deal.fresh += 1
+      guard give(pending, &deal, &undealt.groups) else {
+        undealt.held = pending
+        break
+      }
     }
-    return (total, fresh)
+    return deal
+  }
+
+  /// - Returns: false if no connection of its account has room.
+  private func give(_ pending: Pending, _ deal: inout Deal, _ groups: inout [Group]) -> Bool {
+    let place = group(of: pending.operation, in: groups)
+    for _ in groups[place].lanes {
+      let lane = groups[place].lanes[groups[place].turn]
+      groups[place].turn = (groups[place].turn + 1) % groups[place].lanes.count
+      guard deal.rooms[lane] > 0 else { continue }
+      deal.rooms[lane] -= 1
+      deal.batches[lane].append(pending)
+      deal.total += 1
+      return true
+    }
+    return false
   }
 
   private func dueTime(of number: Int, _ start: ContinuousClock.Instant) -> ContinuousClock.Instant? {
@@ -190,8 +265,8 @@ final class FlowDriver: Sendable {
 
   private func send(_ batch: [Pending], on lane: FlowLane) {
     let client = lane.begin(batch.count)
-    let threshold = settings.outstandingPerNodeMax * 3 / 4
-    let commands = batch.map { command($0.operation, targetStamp: .zero) }
+    let threshold = outstandingPerLaneMax * 3 / 4
+    let commands = batch.map { command($0, targetStamp: .zero) }
     client.submit(commands) { [self] position, outcome in
       let pending = batch[position]
       if case .accepted(let acceptance) = outcome { settings.onAccepted?(pending.operation, acceptance) }
@@ -237,20 +312,25 @@ final class FlowDriver: Sendable {
   /// One operation at a time, node after node; each later than everything before it.
   private func runCausally(_ source: FlowSource) async {
     var source = source
+    var groups = groups
     var last = Stamp.zero
-    var rotation = 0
     let start = Self.clock.now
     var number = 0
     while !mustStop, let operation = source.next() {
       if let due = dueTime(of: number, start), due > Self.clock.now { try? await Task.sleep(until: due) }
       number += 1
-      let command = command(operation, targetStamp: last)
-      let due = Self.clock.now
+      let pending = Pending(
+        operation: operation, due: Self.clock.now, clientTimeMilliseconds: WallClock.milliseconds)
+      let command = command(pending, targetStamp: last)
+      let place = group(of: operation, in: groups)
+      let lanes = groups[place].lanes.map { self.lanes[$0] }
       while !mustStop, !lanes.allSatisfy(\.isGone) {
-        let lane = lanes[rotation]
-        rotation = (rotation + 1) % lanes.count
+        let lane = lanes[groups[place].turn]
+        groups[place].turn = (groups[place].turn + 1) % lanes.count
         guard lane.room(of: 1) > 0 else {
-          if !hasRoom { try? await Task.sleep(for: .milliseconds(Self.pauseMilliseconds)) }
+          if !lanes.contains(where: { $0.room(of: 1) > 0 }) {
+            try? await Task.sleep(for: .milliseconds(Self.pauseMilliseconds))
+          }
           continue
         }
         let client = lane.begin(1)
@@ -259,7 +339,7 @@ final class FlowDriver: Sendable {
           last = max(last, acceptance.stamp)
           settings.onAccepted?(operation, acceptance)
         }
-        let verdict = lane.settle(outcome, due: due, now: Self.clock.now, of: client) {}
+        let verdict = lane.settle(outcome, due: pending.due, now: Self.clock.now, of: client) {}
         react(to: verdict, on: lane)
         if !verdict.mustRetry { break }
       }

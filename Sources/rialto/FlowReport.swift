@@ -24,6 +24,35 @@ struct FlowSource: Sendable, IteratorProtocol {
     left = min(operations.count, count ?? .max)
   }
 
+  /// The accounts that operations name or, where one names none, `account`; each once.
+  func accounts(besides account: AccountID) -> [AccountID] {
+    switch kind {
+    case .random(let flow):
+      let named = flow.configuration.accounts
+      return named.isEmpty ? [account] : named
+    case .list(let operations, _):
+      var found: [AccountID] = []
+      var known: Set<AccountID> = []
+      for operation in operations where known.insert(operation.account ?? account).inserted {
+        found.append(operation.account ?? account)
+      }
+      return found.isEmpty ? [account] : found
+    }
+  }
+
+  /// The columns that a file of the first `count` operations needs.
+  func columns(ofFirst count: Int) -> FlowColumns {
+    if case .random(let flow) = kind, flow.configuration.mix == .basic { return [] }
+    var probe = self
+    var columns = FlowColumns()
+    var seen = 0
+    while seen < count, columns != .all, let operation = probe.next() {
+      columns.formUnion(operation.columns)
+      seen += 1
+    }
+    return columns
+  }
+
   mutating func next() -> FlowOperation? {
     guard left > 0 else { return nil }
     left -= 1

@@ -167,7 +167,9 @@ struct TimeSpan: ExpressibleByArgument, Hashable, CustomStringConvertible {
   init(milliseconds: UInt64) { self.milliseconds = milliseconds }
 
   init?(argument: String) {
-    let units: [(String, UInt64)] = [("ms", 1), ("s", 1_000), ("m", 60_000)]
+    let units: [(String, UInt64)] = [
+      ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
+    ]
     for (suffix, factor) in units where argument.hasSuffix(suffix) {
       guard let number = UInt64(argument.dropLast(suffix.count)), number > 0, number <= 86_400_000 else { continue }
       milliseconds = number * factor

@@ -26,17 +26,12 @@ extension Side: ExpressibleByArgument {
 }
 
 extension TimeInForce: ExpressibleByArgument {
-  /// Good-till-date orders cannot be placed yet.
   public init?(argument: String) {
-    switch argument.lowercased() {
-    case "gtc": self = .goodTillCancel
-    case "ioc": self = .immediateOrCancel
-    case "fok": self = .fillOrKill
-    default: return nil
-    }
+    guard let found = Self.allCases.first(where: { $0.word == argument.lowercased() }) else { return nil }
+    self = found
   }
 
-  public static var allValueStrings: [String] { ["gtc", "ioc", "fok"] }
+  public static var allValueStrings: [String] { allCases.map(\.word) }
   public var defaultValueDescription: String { word }
 
   /// `gtc`, `ioc`, `fok` or `gtd`.
@@ -46,6 +41,29 @@ extension TimeInForce: ExpressibleByArgument {
     case .immediateOrCancel: "ioc"
     case .fillOrKill: "fok"
     case .goodTillDate: "gtd"
+    }
+  }
+}
+
+extension SelfTradePrevention: ExpressibleByArgument {
+  /// With a hyphen, or with the underscore of a flow file.
+  public init?(argument: String) {
+    let word = argument.lowercased().replacing("_", with: "-")
+    guard let found = Self.allCases.first(where: { $0.word == word }) else { return nil }
+    self = found
+  }
+
+  public static var allValueStrings: [String] { allCases.map(\.word) }
+  public var defaultValueDescription: String { word }
+
+  /// `none`, `cancel-newest`, `cancel-oldest`, `cancel-both` or `decrement`.
+  var word: String {
+    switch self {
+    case .none: "none"
+    case .cancelNewest: "cancel-newest"
+    case .cancelOldest: "cancel-oldest"
+    case .cancelBoth: "cancel-both"
+    case .decrement: "decrement"
     }
   }
 }
@@ -74,101 +92,11 @@ struct OrderReferenceOptions: ParsableArguments {
   }
 }
 
-private func parseClientID(_ text: String) throws -> ClientOrderID {
+func parseClientID(_ text: String) throws -> ClientOrderID {
   guard let id = ClientOrderID(text), !id.isNone else {
     throw CommandError("'\(text)' is no client order id", advice: "use 1 to \(Limits.clientOrderIDBytesMax) bytes")
   }
   return id
-}
-
-// MARK: Place
-
-struct OrderPlaceCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "place", abstract: "Places an order and tells what became of it at once.",
-    discussion: """
-      Price and quantity are decimals on the instrument's grid; nothing is rounded.
-
-      Examples:
-        rialto order place buy 0.5 BTC-USD --price 64250.25 --to 127.0.0.1:7001
-        rialto order place sell 1 --market --to 127.0.0.1:7001
-        rialto order place sell 2 --price 64000 --tif fok --to 127.0.0.1:7001
-
-      Exit codes: 0 taken; 1 rejected or refused; 2 could not.
-      """)
-
-  @Argument(help: "buy or sell.") var side: Side
-  @Argument(help: "How much, in units of the base currency.") var quantity: String
-  @Argument(help: "Instrument; may be left out if there is only one.") var symbol: String?
-  @Option(help: "Limit price, in units of the quote currency.") var price: String?
-  @Flag(help: "A market order; what the book cannot give is cancelled.") var market = false
-  @Option(help: "Time in force of a limit order: gtc, ioc or fok.") var tif: TimeInForce = .goodTillCancel
-  @Option(help: "Your own id for the order; it takes effect once, however often it is sent.") var clientID: String?
-  @Flag(help: "Print the result as one JSON object on one line.") var json = false
-  @OptionGroup var nodes: NodeOptions
-
-  func validate() throws {
-    if market == (price != nil) { throw ValidationError("Give a limit --price, or --market.") }
-    if market && tif != .goodTillCancel { throw ValidationError("--tif is for limit orders.") }
-  }
-
-  func run() async throws {
-    try await explaining {
-      let id = try clientID.map(parseClientID) ?? .none
-      let client = try await nodes.connectToAny()
-      let record = try await Instruments.find(symbol, at: client)
-      let instrument = record.instrument
-      var order = Order(
-        instrument: record.dot, account: client.account, side: side, priceTicks: 0,
-        quantityLots: try convert(quantity, "quantity", instrument.lot, max: Limits.quantityLotsMax), clientOrderID: id)
-      if let price {
-        order.priceTicks = try convert(price, "price", instrument.tick, max: Limits.priceTicksMax)
-        order.timeInForce = tif
-      } else {
-        order.type = .market
-        order.timeInForce = .immediateOrCancel
-      }
-      if !id.isNone { order.clientTimeMilliseconds = WallClock.milliseconds }
-      let told = try await Submission.submit(.order(order), to: client)
-      await client.close()
-      tell(told, instrument)
-      if !told.isGood { throw ExitCode.notGood }
-    }
-  }
-
-  private func convert(_ text: String, _ name: String, _ increment: Increment, max: Int64) throws -> Int64 {
-    do throws(DecimalError) {
-      return try increment.count(of: text, max: max)
-    } catch {
-      throw CommandError("\(name): \(error)")
-    }
-  }
-
-  private func tell(_ told: Submission, _ instrument: Instrument) {
-    let lot = instrument.lot
-    guard json else {
-      var line = "\(told.dot)  \(told.stateWord)"
-      if let update = told.update {
-        if update.filledLots > 0 { line += "  filled \(lot.decimal(update.filledLots))" }
-        if update.state == .open || update.state == .partiallyFilled {
-          line += "  open \(lot.decimal(update.openLots))"
-        }
-        for fill in told.fills {
-          let price = instrument.tick.decimal(fill.priceTicks)
-          line += "\n  \(lot.decimal(fill.quantityLots)) at \(price) with \(fill.counterparty)"
-        }
-      }
-      Output.result(line)
-      return
-    }
-    var line = told.json
-    if let update = told.update {
-      line.add("filled", lot.decimal(update.filledLots))
-      line.add("open", lot.decimal(update.openLots))
-      line.add("fills", fillLines(told.fills, instrument))
-    }
-    Output.result(line.text)
-  }
 }
 
 // MARK: Cancel
@@ -268,18 +196,30 @@ struct OrderShowCommand: AsyncParsableCommand {
       Output.result(line.text)
       return
     }
-    var table = TextTable([
-      ("order", .left), ("client id", .left), ("symbol", .left), ("side", .left), ("price", .right), ("open", .right),
-      ("filled", .right),
-    ])
+    // A column of its own only where somebody has a stop.
+    let hasStops = orders.contains { $0.stopPriceTicks != 0 }
+    var table = TextTable(
+      [
+        ("order", .left), ("client id", .left), ("symbol", .left), ("side", .left), ("price", .right), ("open", .right),
+        ("filled", .right),
+      ] + (hasStops ? [("waits for", .right)] : []))
     for order in orders {
       let unit = instrument(order.symbol)
-      table.add([
-        order.dot.description, order.clientOrderID.description, order.symbol.description, order.side.word,
-        unit.tick.decimal(order.priceTicks), unit.lot.decimal(order.openLots), unit.lot.decimal(order.filledLots),
-      ])
+      table.add(
+        [
+          order.dot.description, order.clientOrderID.description, order.symbol.description, order.side.word,
+          Self.price(order, unit) ?? "market", unit.lot.decimal(order.openLots), unit.lot.decimal(order.filledLots),
+        ] + (hasStops ? [order.isWaiting ? unit.tick.decimal(order.stopPriceTicks) : ""] : []))
     }
     table.lines.forEach(Output.result)
+  }
+
+  /// Nil for an order that takes any price.
+  private static func price(_ order: OrderDetail, _ instrument: Instrument) -> String? {
+    switch order.type {
+    case .limit, .stopLimit: instrument.tick.decimal(order.priceTicks)
+    case .market, .stop: nil
+    }
   }
 
   private static func reason(_ order: OrderDetail) -> String? {
@@ -296,8 +236,14 @@ struct OrderShowCommand: AsyncParsableCommand {
     line.add("side", order.side.word)
     line.add("type", "\(order.type)")
     line.add("tif", order.timeInForce.word)
-    line.add("price", order.type == .market ? nil : instrument.tick.decimal(order.priceTicks))
+    line.add("price", price(order, instrument))
+    line.add("stop", order.stopPriceTicks == 0 ? nil : instrument.tick.decimal(order.stopPriceTicks))
+    line.add("waiting", order.isWaiting)
     line.add("quantity", instrument.lot.decimal(order.quantityLots))
+    line.add("display", order.displayLots == 0 ? nil : instrument.lot.decimal(order.displayLots))
+    line.add("expires", order.expiry == .zero ? nil : Expiry.text(order.expiry))
+    line.add("post_only", order.postOnly)
+    line.add("stp", order.selfTradePrevention.word)
     line.add("open", instrument.lot.decimal(order.openLots))
     line.add("filled", instrument.lot.decimal(order.filledLots))
     line.add("status", "\(order.status)")
@@ -309,13 +255,12 @@ struct OrderShowCommand: AsyncParsableCommand {
   }
 
   private static func lines(_ order: OrderDetail, _ instrument: Instrument) -> [String] {
-    let price = order.type == .market ? "market" : instrument.tick.decimal(order.priceTicks)
     let finality = order.isFinal ? "final" : "tentative"
     let status = "\(order.status)" + (reason(order).map { " (\($0))" } ?? "") + ", " + finality
     var lines = [
-      "\(order.dot)  \(order.side.word) \(instrument.lot.decimal(order.quantityLots)) \(order.symbol) at \(price) "
-        + order.timeInForce.word,
-      "status  \(status)",
+      "\(order.dot)  \(order.side.word) \(instrument.lot.decimal(order.quantityLots)) \(order.symbol) at "
+        + terms(order, instrument).joined(separator: ", "),
+      "status  \(status)" + (order.isWaiting ? ", waits for its stop price" : ""),
       "open    \(instrument.lot.decimal(order.openLots))",
       "filled  \(instrument.lot.decimal(order.filledLots))",
     ]
@@ -327,5 +272,18 @@ struct OrderShowCommand: AsyncParsableCommand {
     }
     if order.fillsOmitted > 0 { lines.append("  and \(order.fillsOmitted.grouped) more fills") }
     return lines
+  }
+
+  /// Price and time in force, then what is not as usual.
+  static func terms(_ order: OrderDetail, _ instrument: Instrument) -> [String] {
+    var terms = ["\(price(order, instrument) ?? "market") \(order.timeInForce.word)"]
+    if order.stopPriceTicks != 0 { terms.append("stop \(instrument.tick.decimal(order.stopPriceTicks))") }
+    if order.expiry != .zero { terms.append("until \(Expiry.text(order.expiry))") }
+    if order.displayLots != 0 { terms.append("shows \(instrument.lot.decimal(order.displayLots))") }
+    if order.postOnly { terms.append("post-only") }
+    if order.selfTradePrevention != .none {
+      terms.append("self-trade prevention \(order.selfTradePrevention.word)")
+    }
+    return terms
   }
 }

@@ -18,13 +18,34 @@ struct ReplayCommand: ParsableCommand {
         C  cancel order id
         R  replace order id: this price and open quantity, last in its queue
       Side is B or S; price and quantity are integers up to 2^62. A cancel or
-      replace of an order that does not rest is rejected and counted. The whole
+      replace of an order that is not open is rejected and counted. The whole
       file is checked first: a malformed row stops before anything is applied.
+
+      Further columns, where a file needs them; an empty field is as usual:
+        account    whose order it is (1); ids of two accounts are two ids, and
+                   a cancel or replace must name the order's account
+        tif        GTC, IOC, FOK or GTD, for L and M
+        expire     with GTD: the order leaves before the row that comes so many
+                   rows later (on a cluster: after so many milliseconds)
+        display    iceberg: how much of the quantity the book shows
+        stop       trigger price: L becomes a stop-limit order, M a stop order,
+                   which waits until a trade reaches the price
+        stp        self-trade prevention: none, cancel_newest, cancel_oldest,
+                   cancel_both or decrement
+        post_only  1: rejected if it would trade at once
+      What makes no sense (more displayed than there is) is rejected and counted.
+
+      An iceberg that shows 5 of 20, and a sell stop that the last row triggers:
+        op,id,side,price,qty,display,stop
+        L,1,B,99,20,5,
+        M,2,S,,4,,99
+        L,3,S,99,8,,
 
       Examples:
         rialto replay orders.csv
         rialto replay orders.csv --trades trades.csv --book book.csv --json
-        rialto flow random --count 100000 --seed 7 --out - | rialto replay -
+        rialto replay orders.csv --events events.csv --stops stops.csv
+        rialto flow random --mix all --count 5000 --out - | rialto replay -
 
       Exit codes: 0 done; 2 could not (no such file, malformed file, output that
       cannot be written).
@@ -36,14 +57,29 @@ struct ReplayCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Write the trades (maker,taker,price,qty) to this file.", valueName: "out.csv"))
   var trades: String?
 
-  @Option(help: ArgumentHelp("Write the final book (side,price,orders,qty) to this file.", valueName: "out.csv"))
+  @Option(
+    help: ArgumentHelp(
+      "Write the final book (side,price,orders,qty), as much of it as is shown, to this file.", valueName: "out.csv"))
   var book: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the stops that wait at the end (side,stop,price,qty,id) to this file.",
+      valueName: "out.csv"))
+  var stops: String?
+
+  @Option(help: ArgumentHelp("Write everything that happened, a line an event, to this file.", valueName: "out.csv"))
+  var events: String?
 
   @Flag(help: "Print the result as one JSON object on one line.")
   var json = false
 
   func validate() throws {
-    if let trades, trades == book { throw ValidationError("--trades and --book name the same file.") }
+    let files = [("--trades", trades), ("--book", book), ("--stops", stops), ("--events", events)]
+    for (index, (name, file)) in files.enumerated() {
+      guard let file, let other = files[..<index].first(where: { $0.1 == file }) else { continue }
+      throw ValidationError("\(other.0) and \(name) name the same file.")
+    }
   }
 
   func run() throws {
@@ -51,15 +87,22 @@ struct ReplayCommand: ParsableCommand {
       let operations = try readFlow(file)
       let tradesFile = try trades.map { try AtomicFile($0) }
       let bookFile = try book.map { try AtomicFile($0) }
+      let stopsFile = try stops.map { try AtomicFile($0) }
+      let eventsFile = try events.map { try AtomicFile($0) }
       var replay = Replay()
       let clock = ContinuousClock()
       let start = clock.now
-      try replay.run(operations, trades: tradesFile)
+      try replay.run(
+        operations, trades: tradesFile.map { file in { try file.write($0) } },
+        events: eventsFile.map { file in { try file.write($0) } })
       let duration = clock.now - start
       let bookHash = replay.bookHash()
       try bookFile?.write(replay.bookCSV())
+      try stopsFile?.write(replay.stopsCSV(operations))
       try tradesFile?.commit()
       try bookFile?.commit()
+      try stopsFile?.commit()
+      try eventsFile?.commit()
       if json {
         Output.result(report(replay, operations.count, duration, bookHash).text)
       } else {
@@ -69,27 +112,46 @@ struct ReplayCommand: ParsableCommand {
   }
 
   private func report(_ replay: borrowing Replay, _ count: Int, _ duration: Duration, _ bookHash: Hash256) -> JSONLine {
+    let counts = replay.counts
     var line = JSONLine()
     line.add("operations", count)
     line.add("seconds", seconds: duration)
     line.add("operations_per_second", duration.perSecond(count))
-    line.add("trades", replay.tradeCount)
-    line.add("traded_quantity", replay.tradedLots)
-    line.add("rejected", replay.rejectedCount)
+    line.add("trades", counts.trades)
+    line.add("traded_quantity", counts.tradedLots)
+    line.add("accepted", counts.accepted)
+    line.add("cancelled", counts.cancelled.total)
+    line.add("cancelled_by_reason", counts.cancelled.json)
+    line.add("expired", counts.expired)
+    line.add("triggered", counts.triggered)
+    line.add("refreshed", counts.refreshed)
+    line.add("reduced_quantity", counts.reducedLots)
+    line.add("rejected", counts.rejected.total)
+    line.add("rejected_by_reason", counts.rejected.json)
     line.add("resting_orders", replay.restingOrders)
+    line.add("waiting_stops", replay.waitingStops)
     line.add("trades_hash", replay.tradesHash().description)
     line.add("book_hash", bookHash.description)
     return line
   }
 
+  /// What did not happen at all is left out.
   private func summary(
     _ replay: borrowing Replay, _ count: Int, _ duration: Duration, _ bookHash: Hash256
   ) -> [String] {
+    let counts = replay.counts
     var table = TextTable([("operations", .left), (count.grouped, .left)])
     table.add(["time", "\(duration.short), \(duration.perSecond(count).short)/s"])
-    table.add(["trades", "\(replay.tradeCount.grouped), quantity \(replay.tradedLots.grouped)"])
-    table.add(["rejected", replay.rejectedCount.grouped])
+    table.add(["trades", "\(counts.trades.grouped), quantity \(counts.tradedLots.grouped)"])
+    table.add(["accepted", counts.accepted.grouped])
+    table.add(["cancelled", counts.cancelled.text])
+    table.add(["rejected", counts.rejected.text])
+    if counts.expired > 0 { table.add(["expired", counts.expired.grouped]) }
+    if counts.triggered > 0 { table.add(["triggered stops", counts.triggered.grouped]) }
+    if counts.refreshed > 0 { table.add(["refreshed icebergs", counts.refreshed.grouped]) }
+    if counts.reducedLots > 0 { table.add(["reduced quantity", counts.reducedLots.grouped]) }
     table.add(["resting orders", replay.restingOrders.grouped])
+    if replay.waitingStops > 0 { table.add(["waiting stops", replay.waitingStops.grouped]) }
     table.add(["trades hash", replay.tradesHash().description])
     table.add(["book hash", bookHash.description])
     return table.lines
@@ -104,105 +166,5 @@ func readFlow(_ path: String) throws -> ContiguousArray<FlowOperation> {
   } catch {
     throw CommandError(
       "\(path == "-" ? "stdin" : path):\(error)", advice: "correct the line and run it again; nothing was applied")
-  }
-}
-
-/// A flow, applied to one engine in the file's order.
-struct Replay: ~Copyable {
-  private(set) var tradeCount = 0
-  private(set) var tradedLots: UInt128 = 0
-  private(set) var rejectedCount = 0
-
-  private var engine = MatchingEngine()
-  private let hasher = SHA256()
-  private var tape = EventTape()
-  private var lines: [UInt8] = []
-
-  /// One origin, whose first entry defines the instrument; operation n is entry n + 2.
-  private static let origin = OriginIndex(0)
-  private static let instrument = Dot(origin: origin, sequence: 1)
-  private static let firstSequence: UInt64 = 2
-  private static let account = AccountID(1)
-  /// Stamps depend on the operation's number alone, so that the same file gives the same book hash anywhere.
-  private static let start = Stamp(milliseconds: 1_000_000_000)
-  /// Operations between two looks at the tape, and two settlings of the journal.
-  private static let operationsPerRound = 4_096
-
-  init() { hasher.begin() }
-
-  var restingOrders: Int { engine.restingOrders }
-  func tradesHash() -> Hash256 { hasher.valueSoFar() }
-  mutating func bookHash() -> Hash256 { engine.bookHash() }
-
-  /// - Parameter trades: gets the trades as CSV; not committed.
-  mutating func run(_ operations: ContiguousArray<FlowOperation>, trades: AtomicFile?) throws {
-    try trades?.write(Array("maker,taker,price,qty\n".utf8))
-    guard let symbol = Symbol("REPLAY") else { preconditionFailure("REPLAY is a symbol") }
-    engine.apply(.instrument(Instrument(symbol: symbol)), at: Self.instrument, stamp: Self.start, into: &tape)
-    var next = 0
-    while next < operations.count {
-      let end = min(next + Self.operationsPerRound, operations.count)
-      while next < end {
-        apply(operations[next], number: next)
-        next += 1
-      }
-      read(operations)
-      lines.withUnsafeBytes { hasher.update($0) }
-      try trades?.write(lines)
-      tape.removeAll()
-      lines.removeAll(keepingCapacity: true)
-      engine.settle(through: engine.journalMark)
-    }
-  }
-
-  private mutating func apply(_ operation: FlowOperation, number: Int) {
-    let sequence = UInt64(number) + Self.firstSequence
-    let stamp = Stamp(Self.start.value + sequence)
-    // Everything before has been applied, so a target that is not known by then never was.
-    let command = operation.command(
-      instrument: Self.instrument, account: Self.account, targetStamp: Stamp(stamp.value - 1),
-      clientTimeMilliseconds: stamp.milliseconds)
-    engine.apply(command, at: Dot(origin: Self.origin, sequence: sequence), stamp: stamp, into: &tape)
-  }
-
-  private mutating func read(_ operations: ContiguousArray<FlowOperation>) {
-    func fileID(_ dot: Dot) -> UInt64 { operations[Int(dot.sequence - Self.firstSequence)].id }
-    for event in tape.run(from: tape.start, to: tape.end) {
-      switch event {
-      case .filled(let fill):
-        tradeCount += 1
-        tradedLots += UInt128(fill.quantityLots)
-        appendDecimal(fileID(fill.maker), then: UInt8(ascii: ","))
-        appendDecimal(fileID(fill.taker), then: UInt8(ascii: ","))
-        appendDecimal(UInt64(fill.priceTicks), then: UInt8(ascii: ","))
-        appendDecimal(UInt64(fill.quantityLots), then: UInt8(ascii: "\n"))
-      case .rejected: rejectedCount += 1
-      case .accepted, .waiting, .triggered, .rested, .refreshed, .cancelled, .expired, .reduced, .amended,
-        .instrumentDefined:
-        break
-      }
-    }
-  }
-
-  private mutating func appendDecimal(_ value: UInt64, then separator: UInt8) {
-    let start = lines.count
-    var rest = value
-    repeat {
-      lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
-      rest /= 10
-    } while rest > 0
-    lines[start...].reverse()
-    lines.append(separator)
-  }
-
-  /// `side,price,orders,qty`: bids best first, then asks best first.
-  func bookCSV() -> [UInt8] {
-    var text = "side,price,orders,qty\n"
-    for (side, letter) in [(Side.buy, "B"), (Side.sell, "S")] {
-      for level in engine.levels(of: Self.instrument, side, limit: .max) {
-        text += "\(letter),\(level.priceTicks),\(level.orders),\(level.quantityLots)\n"
-      }
-    }
-    return Array(text.utf8)
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import Node
 
 @main
@@ -16,7 +17,13 @@ struct Rialto: AsyncParsableCommand {
     subcommands: [
       ReplayCommand.self, NodeCommand.self, ClusterCommand.self, FlowCommand.self, OrderCommand.self, BookCommand.self,
       TradesCommand.self, StatusCommand.self, InstrumentCommand.self, KeyCommand.self, GenesisCommand.self,
+      BenchCommand.self,
     ])
 
-  static func main() async { await Self.runAndExit() }
+  /// Not `async`: valgrind 3.19 cannot run a program whose main thread waits in libdispatch.
+  static func main() {
+    BenchCommand.EngineChild.runIfAsked()
+    Task { await Self.runAndExit() }
+    dispatchMain()
+  }
 }

@@ -22,6 +22,8 @@ struct Submission {
   /// The first word beyond pending; nil if none came in time.
   var update: OrderUpdate?
   var fills: [OrderFill] = []
+  /// What became of the order that this one repeats, if it repeats one.
+  var first: OrderDetail?
 
   private static let updateMillisecondsMax = 2_000
 
@@ -32,6 +34,7 @@ struct Submission {
       var submission = Submission(dot: acceptance.dot, stamp: acceptance.stamp)
       submission.update = await firstUpdate(of: acceptance.dot, at: client)
       submission.fills = submission.update?.newFills ?? []
+      if let repeated = submission.repeated { submission.first = try? await client.order(.dot(repeated)) }
       return submission
     case .refused(let refusal)?:
       Output.errorLine("the node refused: \(refusal)")
@@ -57,10 +60,11 @@ struct Submission {
     }
   }
 
-  /// The order that this one only repeats: same client order id, same content. It stands, as was asked.
+  /// The order that this one only repeats: same client order id, same content.
   var repeated: Dot? { update.flatMap { $0.rejectReason == .repeated && !$0.other.isNone ? $0.other : nil } }
 
-  var isGood: Bool { update?.state != .rejected || repeated != nil }
+  /// A repeat is as good as the first one: an order that was rejected after its id was taken does not stand.
+  var isGood: Bool { update?.state != .rejected || repeated != nil && first?.status != .rejected }
 
   var reasonWord: String? {
     if let reason = update?.rejectReason { return "\(reason)" }
@@ -68,7 +72,10 @@ struct Submission {
   }
 
   var stateWord: String {
-    if let repeated { return "repeats \(repeated), which stands" }
+    if let repeated {
+      guard let first, first.status == .rejected else { return "repeats \(repeated), which stands" }
+      return "repeats \(repeated), which was rejected" + (first.rejectReason.map { " (\($0))" } ?? "")
+    }
     let state = update.map { "\($0.state)" } ?? "\(UpdateState.pending)"
     return reasonWord.map { "\(state) (\($0))" } ?? state
   }

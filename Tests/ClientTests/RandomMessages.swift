@@ -201,7 +201,8 @@ extension RandomMessages {
       dot: dot(), stamp: stamp(), clientOrderID: clientOrderID(), symbol: symbol(), account: AccountID(number()),
       side: flag() ? .buy : .sell, type: OrderType.allCases[random.pick(0...3)],
       timeInForce: TimeInForce.allCases[random.pick(0...3)], postOnly: flag(), isFinal: flag(), priceTicks: signed(),
-      quantityLots: signed(), stopPriceTicks: signed(), displayLots: signed(), expiry: stamp(), openLots: lots(),
+      quantityLots: signed(), stopPriceTicks: signed(), displayLots: signed(), expiry: stamp(),
+      selfTradePrevention: SelfTradePrevention.allCases[random.pick(0...4)], isWaiting: flag(), openLots: lots(),
       filledLots: lots(), status: status,
       reason: reason(rejected: status == .rejected, cancelled: status == .cancelled),
       fills: withFills ? list { $0.fill() } : [], fillsOmitted: number(max: 1 << 60))

@@ -58,4 +58,27 @@ struct FlowReportTests {
     for _ in expected { #expect(whole.next() != nil) }
     #expect(whole.next() == nil)
   }
+
+  @Test func sourcesSayWhoseTheyAreAndWhatAFileOfThemNeeds() throws {
+    let own = AccountID(9)
+    let rows = "L,1,B,1,1,,\nL,2,B,1,1,5,\nC,2,,,,5,\nL,3,B,1,1,9,2\nL,4,B,1,1,7,\n"
+    let file = FlowSource(try FlowFile.parse(Array(("op,id,side,price,qty,account,display\n" + rows).utf8)))
+    #expect(file.accounts(besides: own) == [own, AccountID(5), AccountID(7)])
+    #expect(file.columns(ofFirst: 1) == [])
+    #expect(file.columns(ofFirst: 3) == FlowColumns(.account))
+    #expect(file.columns(ofFirst: .max) == [FlowColumns(.account), FlowColumns(.display)])
+    #expect(FlowSource(ContiguousArray()).accounts(besides: own) == [own])
+    let basic = FlowSource(RandomFlow(seed: 1))
+    #expect(basic.accounts(besides: own) == [own] && basic.columns(ofFirst: .max) == [])
+    let all = FlowSource(RandomFlow(seed: 1, configuration: RandomFlow.Configuration(mix: .all, firstAccount: 3)))
+    #expect(all.accounts(besides: own) == (3...6).map { AccountID($0) })
+    #expect(all.columns(ofFirst: .max) == .all)
+    #expect(all.columns(ofFirst: 1).contains(FlowColumns(.account)))
+  }
+
+  @Test func tooManyAccountsAreRefused() throws {
+    let many = (1...UInt64(FlowDriver.accountsMax)).map { AccountID($0) }
+    #expect(try Connecting.checked(many) == many)
+    #expect(throws: CommandError.self) { try Connecting.checked(many + [AccountID(1_000)]) }
+  }
 }

@@ -55,6 +55,57 @@ struct RandomFlowTests {
     #expect(hash.description == "5e73f5686f9e9f2f17cf70def038ac83e00ff6e65a54268046acbed03821b7cd")
   }
 
+  private static let all = RandomFlow.Configuration(mix: .all)
+
+  @Test func firstOperationsOfSeedOneOfAllTypes() {
+    let operations = Array(RandomFlow(seed: 1, configuration: Self.all).prefix(10_000))
+    #expect(operations == Array(RandomFlow(seed: 1, configuration: Self.all).prefix(10_000)))
+    let hash = SHA256().hash(FlowFile.write(operations))
+    #expect(hash.description == "f21cb6c5e81e38a0535cb529c57aaf430ffeb164816908c1ee35c6d3db300ccc")
+  }
+
+  @Test("every type of order is there, of every account", arguments: [1, 2, 3] as [UInt64])
+  func everyType(seed: UInt64) {
+    let configuration = RandomFlow.Configuration(mix: .all, firstAccount: 70)
+    #expect(configuration.accounts == (70...73).map { AccountID($0) })
+    let operations = Array(RandomFlow(seed: seed, configuration: configuration).prefix(50_000))
+    let orders = operations.filter { !$0.kind.namesTarget }
+    func permille(_ isCounted: (FlowOperation) -> Bool) -> Int { 1_000 * orders.filter(isCounted).count / orders.count }
+    #expect((20...80).contains(permille { $0.type == .stop }))
+    #expect((20...80).contains(permille { $0.type == .stopLimit }))
+    #expect((50...200).contains(permille { $0.displayLots > 0 }))
+    #expect((50...150).contains(permille(\.postOnly)))
+    #expect((50...200).contains(permille { $0.timeInForce == .goodTillDate }))
+    for prevention in SelfTradePrevention.allCases where prevention != .none {
+      #expect((100...200).contains(permille { $0.selfTradePrevention == prevention }))
+    }
+    for account in configuration.accounts {
+      #expect((200...300).contains(permille { $0.account == account }))
+    }
+    let shapes = Set(orders.map { [UInt8($0.type.rawValue), $0.timeInForce.rawValue] })
+    // Stops of either kind with each time in force; limit with each, market.
+    #expect(shapes.count == 13)
+    #expect((350...490).contains(1_000 * operations.filter { $0.kind == .cancel }.count / operations.count))
+    #expect(operations.allSatisfy { $0.account != nil })
+    #expect(
+      orders.allSatisfy {
+        $0.displayLots < $0.quantityLots && ($0.lifetimeMilliseconds > 0) == ($0.timeInForce == .goodTillDate)
+      })
+  }
+
+  @Test("with all types, what is open stays bounded", arguments: [0, 450] as [UInt64])
+  func boundedOfAllTypes(cancelPermille: UInt64) {
+    var flow = RandomFlow(
+      seed: 3,
+      configuration: RandomFlow.Configuration(cancelPermille: cancelPermille, restingOrdersMax: 300, mix: .all))
+    var most = 0
+    for _ in 0..<50_000 {
+      _ = flow.nextOperation()
+      most = max(most, flow.restingOrders + flow.waitingStops)
+    }
+    #expect(most <= 300 && most > 50)
+  }
+
   @Test("shares, prices and sizes look like a market", arguments: [1, 2, 3] as [UInt64])
   func shares(seed: UInt64) {
     let flow = Statistics(RandomFlow(seed: seed), 200_000)
@@ -83,10 +134,10 @@ struct RandomFlowTests {
     if cancelPermille <= 450 { #expect(flow.permille(.cancel) >= Int(cancelPermille) - 50) }
   }
 
-  @Test("ids count up from the base, and cancels name orders that came before")
-  func identifiers() {
+  @Test("ids count up from the base, and cancels name orders that came before", arguments: RandomFlow.Mix.allCases)
+  func identifiers(mix: RandomFlow.Mix) {
     var next: UInt64 = 1 << 40
-    let flow = RandomFlow(seed: 5, configuration: RandomFlow.Configuration(firstID: next))
+    let flow = RandomFlow(seed: 5, configuration: RandomFlow.Configuration(firstID: next, mix: mix))
     for operation in flow.prefix(50_000) {
       if operation.kind.namesTarget {
         #expect(operation.id >= 1 << 40 && operation.id < next)
@@ -97,13 +148,15 @@ struct RandomFlowTests {
     }
   }
 
-  @Test("the smallest mid price gives prices in range")
-  func lowPrices() {
-    var configuration = RandomFlow.Configuration(midPriceTicks: RandomFlow.Configuration.midPriceTicksMin)
+  @Test("the smallest mid price gives prices in range", arguments: RandomFlow.Mix.allCases)
+  func lowPrices(mix: RandomFlow.Mix) {
+    var configuration = RandomFlow.Configuration(
+      midPriceTicks: RandomFlow.Configuration.midPriceTicksMin, mix: mix)
     configuration.quantityUnitLots = 1
     #expect(configuration.isValid)
     for operation in RandomFlow(seed: 1, configuration: configuration).prefix(50_000) where operation.kind == .limit {
       #expect(operation.priceTicks > 0 && operation.quantityLots > 0)
+      #expect(operation.stopPriceTicks >= 0)
     }
   }
 
@@ -115,5 +168,6 @@ struct RandomFlowTests {
     #expect(!RandomFlow.Configuration(cancelPermille: .max).isValid)
     #expect(!RandomFlow.Configuration(restingOrdersMax: 0).isValid)
     #expect(!RandomFlow.Configuration(firstID: 1 << 63).isValid)
+    #expect(!RandomFlow.Configuration(firstAccount: 1 << 63).isValid)
   }
 }

@@ -11,8 +11,10 @@ import Testing
     var priceTicks: Int64
   }
 
-  @Test func changesAddUpToTheBook() {
-    let failure = explore(seeds: 1...30, entries: 300) { entries, seed in
+  @Test(arguments: [FlowProfile.mixed, .icebergs, .expiries, .far]) func changesAddUpToTheBook(
+    on profile: FlowProfile
+  ) {
+    let failure = explore(profile, seeds: 60_001...60_015, entries: 300) { entries, seed in
       var generator = SeededGenerator(seed: seed)
       var engine = MatchingEngine()
       engine.tracksChangedLevels = true

@@ -6,31 +6,48 @@ import Primitives
 extension Oracle {
   var bookHash: Hash256 {
     var root = Node(11)
-    root.writer.writeFixed(UInt32(instruments.count))
-    for (dot, instrument) in instruments { root.writer.write(bookNode(dot, instrument)) }
+    root.writer.writeFixed(UInt32(books.count))
+    for book in books { root.writer.write(node(book)) }
     root.writer.write(idsNode)
     root.writer.write(stonesNode)
     return root.hash
   }
 
-  private func bookNode(_ dot: Dot, _ instrument: Instrument) -> Hash256 {
+  private func node(_ book: Book) -> Hash256 {
     var node = Node(5)
-    node.put(dot)
-    node.writer.write(instrument.symbol.utf8 + [UInt8](repeating: 0, count: 16 - instrument.symbol.utf8.count))
-    for increment in [instrument.tick, instrument.lot] {
+    let symbol = book.instrument.symbol.utf8
+    node.put(book.dot)
+    node.writer.write(symbol + [UInt8](repeating: 0, count: 16 - symbol.count))
+    for increment in [book.instrument.tick, book.instrument.lot] {
       node.writer.writeFixed(increment.mantissa)
       node.writer.write(increment.scale)
     }
-    node.writer.writeFixed(lastTrade[dot] ?? 0)
+    node.writer.writeFixed(book.lastTrade ?? 0)
     for side in Side.allCases {
-      let prices = Set(resting.filter { $0.instrument == dot && $0.side == side }.map(\.priceTicks)).sorted()
-      let levels = prices.map { (price: UInt64($0), hash: levelNode(dot, side, $0)) }
-      var sideNode = Node(4)
-      sideNode.writer.write(side.rawValue)
-      sideNode.writer.writeFixed(UInt64(levels.count))
-      sideNode.writer.write(Self.trieNode(levels, tier: 31) ?? .zero)
-      node.writer.write(sideNode.hash)
+      node.writer.write(sideNode(side.rawValue, book.resting[side.int].map { ($0, $0.priceTicks, nil) }))
     }
+    for side in Side.allCases {
+      let stops = book.stops[side.int].map { ($0.order, $0.order.stopPriceTicks, $0.key as OrderKey?) }
+      node.writer.write(stops.isEmpty ? .zero : sideNode(side.rawValue + 2, stops))
+    }
+    return node.hash
+  }
+
+  /// An order, the price of its level, and its time key if it waits.
+  private typealias Placed = (order: RestingOrder, level: Int64, key: OrderKey?)
+
+  /// Of orders in which those of a level stand together, oldest first.
+  private func sideNode(_ number: UInt8, _ orders: [Placed]) -> Hash256 {
+    var queues: [[Placed]] = []
+    for order in orders {
+      if queues.last?[0].level != order.level { queues.append([]) }
+      queues[queues.count - 1].append(order)
+    }
+    let levels = queues.map { (price: UInt64($0[0].level), hash: levelNode($0)) }.sorted { $0.price < $1.price }
+    var node = Node(4)
+    node.writer.write(number)
+    node.writer.writeFixed(UInt64(levels.count))
+    node.writer.write(Self.trieNode(levels, tier: 31) ?? .zero)
     return node.hash
   }
 
@@ -52,26 +69,45 @@ extension Oracle {
     return node.hash
   }
 
-  private func levelNode(_ instrument: Dot, _ side: Side, _ price: Int64) -> Hash256 {
-    let queue = resting.filter { $0.instrument == instrument && $0.side == side && $0.priceTicks == price }
-    let blocks = Self.blocks(queue, tag: 1, dot: \.dot) { order, node in
-      node.put(order.dot)
-      node.writer.writeFixed(order.account.value)
-      node.writer.writeFixed(order.openLots)
-      node.writer.writeFixed(order.filledLots)
-      let id = taken.last { $0.dot == order.dot }
-      node.writer.writeFixed(UInt16(side == .sell ? 1 : 0) | (id == nil ? 0 : 2048))
-      if let id {
-        node.put(id.content.clientOrderID)
-        node.writer.writeFixed(id.content.fingerprint)
-      }
-    }
+  private func levelNode(_ queue: [Placed]) -> Hash256 {
+    let blocks = Self.blocks(queue, tag: 1, dot: \.order.dot) { put($0.order, $0.key, &$1) }
     var node = Node(2)
-    node.writer.writeFixed(price)
+    node.writer.writeFixed(queue[0].level)
     node.writer.writeFixed(UInt64(queue.count))
-    node.writer.writeFixed(queue.reduce(UInt128(0)) { $0 + UInt128($1.openLots) })
+    node.writer.writeFixed(queue.reduce(UInt128(0)) { $0 + UInt128($1.order.openLots) })
     node.put(blocks)
     return node.hash
+  }
+
+  private func put(_ order: RestingOrder, _ key: OrderKey?, _ node: inout Node) {
+    let id = order.clientOrderID.isNone ? nil : taken.last { $0.dot == order.dot }
+    var flags: UInt16 = order.side == .sell ? 1 : 0
+    if order.postOnly { flags += 2 }
+    flags += 4 * UInt16(order.timeInForce.rawValue)
+    flags += 16 * UInt16(order.type.rawValue)
+    flags += 64 * UInt16(order.selfTradePrevention.rawValue)
+    if order.displayLots != 0 { flags += 512 }
+    if key != nil { flags += 1024 }
+    if id != nil { flags += 2048 }
+    node.put(order.dot)
+    node.writer.writeFixed(order.account.value)
+    node.writer.writeFixed(order.openLots)
+    node.writer.writeFixed(order.filledLots)
+    node.writer.writeFixed(flags)
+    if order.displayLots != 0 {
+      node.writer.writeFixed(order.displayLots)
+      node.writer.writeFixed(order.visibleLots)
+    }
+    if order.timeInForce == .goodTillDate { node.writer.writeFixed(order.expiry.value) }
+    if let key {
+      node.writer.writeFixed(order.priceTicks)
+      node.writer.writeFixed(key.stamp.value)
+      node.writer.writeFixed(key.origin.value)
+    }
+    if let id {
+      node.put(id.content.clientOrderID)
+      node.writer.writeFixed(id.content.fingerprint)
+    }
   }
 
   private var idsNode: Hash256 {

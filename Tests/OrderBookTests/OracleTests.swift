@@ -3,10 +3,14 @@ import Testing
 
 @testable import OrderBook
 
-/// The engine against the oracle, on random flows.
+/// The engine against the oracle, on random flows: every event of every entry, and every few entries all that the two
+/// hold.
 @Suite struct OracleTests {
   /// Applies the entries to both; what differs first, or nil.
-  static func difference(_ entries: [Entry], idsMax: Int, settling: Bool) -> String? {
+  static func difference(
+    _ entries: [Entry], idsMax: Int = Limits.clientOrderIDsMax, settling: Bool = false, statesEvery period: Int = 48,
+    checksEvery checkPeriod: Int = 2
+  ) -> String? {
     var engine = MatchingEngine(clientOrderIDsMax: idsMax)
     var oracle = Oracle(idsMax: idsMax)
     var tape = EventTape()
@@ -16,84 +20,90 @@ import Testing
       let expected = oracle.apply(entry.command, at: entry.dot, stamp: entry.stamp)
       if tape.events != expected { return "\(entry.dot) gave \(tape.events), the oracle \(expected)" }
       if settling && position % 7 == 0 { engine.settle(through: engine.journalMark) }
-      if let broken = engine.brokenInvariant { return "after \(entry.dot): \(broken)" }
-      if position % 5 == 0, let text = differenceInState(&engine, oracle) { return "after \(entry.dot): \(text)" }
+      if position % checkPeriod == 0, let broken = engine.brokenInvariant { return "after \(entry.dot): \(broken)" }
+      if position % period == period - 1, let text = differenceInState(&engine, oracle) {
+        return "after \(entry.dot): \(text)"
+      }
     }
     engine.settle(through: engine.journalMark)
-    return engine.brokenInvariant.map { "\($0)" } ?? differenceInState(&engine, oracle)
+    return engine.brokenInvariant.map { "at the end: \($0)" } ?? differenceInState(&engine, oracle)
   }
 
   static func differenceInState(_ engine: inout MatchingEngine, _ oracle: Oracle) -> String? {
-    if engine.bookHash() != engine.recomputedBookHash() { return "the kept hash differs from the recomputed one" }
-    if engine.bookHash() != oracle.bookHash { return "the hash is not as defined" }
-    if engine.restingOrders != oracle.resting.count { return "\(engine.restingOrders) orders rest" }
+    let hash = engine.bookHash()
+    if hash != engine.recomputedBookHash() { return "the kept hash differs from the recomputed one" }
+    if hash != oracle.bookHash { return "the hash is not as defined" }
+    if engine.restingOrders != oracle.restingOrders { return "\(engine.restingOrders) orders rest" }
+    if engine.waitingStops != oracle.waitingStops { return "\(engine.waitingStops) stops wait" }
     if engine.tombstones.count != oracle.stones.count { return "\(engine.tombstones.count) tombstones" }
-    for (dot, _) in oracle.instruments {
-      if engine.lastTradePrice(of: dot) != oracle.lastTrade[dot] { return "the last trade price differs" }
+    for book in oracle.books {
+      if engine.lastTradePrice(of: book.dot) != book.lastTrade { return "the last trade price differs" }
       for side in Side.allCases {
-        let levels = engine.levels(of: dot, side, limit: .max)
-        if levels != oracle.levels(of: dot, side) { return "levels are \(levels)" }
+        let levels = engine.levels(of: book.dot, side, limit: .max)
+        if levels != oracle.levels(of: book.dot, side) { return "levels are \(levels)" }
         for level in levels {
-          let queue = engine.orders(of: dot, side, priceTicks: level.priceTicks).map(\.dot)
-          let expected = oracle.resting.filter {
-            $0.instrument == dot && $0.side == side && $0.priceTicks == level.priceTicks
+          let queue = engine.orders(of: book.dot, side, priceTicks: level.priceTicks)
+          if queue != oracle.queue(of: book.dot, side, priceTicks: level.priceTicks) {
+            return "the queue at \(level.priceTicks) is \(queue)"
           }
-          if queue != expected.map(\.dot) { return "the queue at \(level.priceTicks) is \(queue)" }
         }
+        let stops = engine.stops(of: book.dot, side)
+        if stops != oracle.stops(of: book.dot, side) { return "waiting are \(stops)" }
       }
     }
-    for order in oracle.resting where engine.order(order.dot).map(Oracle.Resting.init) != order {
+    for account in 1...3 { if let text = difference(of: AccountID(UInt64(account)), engine, oracle) { return text } }
+    return nil
+  }
+
+  private static func difference(
+    of account: AccountID, _ engine: borrowing MatchingEngine, _ oracle: Oracle
+  ) -> String? {
+    let mine = oracle.orders(of: account)
+    if engine.orders(of: account) != mine { return "account \(account) has \(engine.orders(of: account))" }
+    for order in mine where engine.order(order.dot) != order {
       return "\(order.dot) is \(String(describing: engine.order(order.dot)))"
     }
-    for account in 1...3 {
-      let mine = engine.orders(of: AccountID(UInt64(account))).map(\.dot)
-      let expected = oracle.resting.filter { $0.account.value == UInt64(account) }.map(\.dot).sorted()
-      if mine != expected { return "account \(account) has \(mine)" }
-      for number in 0..<9 {
-        let id = ClientOrderID(UInt64(number))
-        let found = engine.order(account: AccountID(UInt64(account)), clientOrderID: id)
-        if found != oracle.taken(AccountID(UInt64(account)), id)?.dot {
-          return "id \(number) is \(String(describing: found))"
-        }
+    for number in 0..<UInt64(9) {
+      let found = engine.order(account: account, clientOrderID: ClientOrderID(number))
+      if found != oracle.taken(account, ClientOrderID(number))?.dot {
+        return "id \(number) is \(String(describing: found))"
       }
     }
     return nil
   }
 
-  @Test func agreesOnRandomFlows() {
-    let failure = explore(seeds: 1...40, entries: 400) { entries, _ in
-      Self.difference(entries, idsMax: Limits.clientOrderIDsMax, settling: false)
-    }
-    #expect(failure == nil, "\(failure ?? "")")
-  }
-
-  @Test func agreesWhileSettling() {
-    let failure = explore(seeds: 101...130, entries: 400) { entries, _ in
-      Self.difference(entries, idsMax: Limits.clientOrderIDsMax, settling: true)
+  /// Two million entries.
+  @Test(arguments: FlowProfile.all) func agrees(on profile: FlowProfile) {
+    let failure = explore(profile, seeds: 1...630, entries: 400) { entries, seed in
+      Self.difference(entries, settling: seed % 2 == 0)
     }
     #expect(failure == nil, "\(failure ?? "")")
   }
 
   @Test func agreesWhenFewIDsAreRemembered() {
-    let failure = explore(seeds: 201...230, entries: 400) { entries, seed in
+    let failure = explore(seeds: 10_001...10_060, entries: 400) { entries, seed in
       Self.difference(entries, idsMax: 3, settling: seed % 2 == 0)
     }
     #expect(failure == nil, "\(failure ?? "")")
   }
 
-  @Test func agreesOnDeepQueues() {
-    let failure = explore(seeds: 301...306, entries: 1500, prices: 2) { entries, _ in
-      Self.difference(entries, idsMax: 50, settling: true)
+  @Test(arguments: [FlowProfile.deep, .deepIcebergs]) func agreesOnDeepQueues(of profile: FlowProfile) {
+    let failure = explore(profile, seeds: 20_001...20_006, entries: 1500) { entries, seed in
+      Self.difference(entries, idsMax: 50, settling: seed % 2 == 0, checksEvery: 1)
     }
     #expect(failure == nil, "\(failure ?? "")")
   }
-}
 
-extension Oracle.Resting {
-  init(_ order: RestingOrder) {
-    self.init(
-      dot: order.dot, instrument: order.instrument, account: order.account, side: order.side,
-      priceTicks: order.priceTicks, openLots: order.openLots, filledLots: order.filledLots,
-      clientOrderID: order.clientOrderID)
+  /// States are compared after each entry here: what was wrong for a moment is seen.
+  @Test(arguments: FlowProfile.all) func agreesAfterEachEntry(on profile: FlowProfile) {
+    let failure = explore(profile, seeds: 30_001...30_006, entries: 150) { entries, seed in
+      Self.difference(entries, settling: seed % 2 == 0, statesEvery: 1, checksEvery: 1)
+    }
+    #expect(failure == nil, "\(failure ?? "")")
+  }
+
+  @Test func agreesOnTooManyInstruments() {
+    let failure = Self.difference(CoverageTests.tooManyInstruments, statesEvery: .max, checksEvery: .max)
+    #expect(failure == nil, "\(failure ?? "")")
   }
 }

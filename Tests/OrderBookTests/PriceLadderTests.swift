@@ -14,7 +14,7 @@ import Testing
     for side in Side.allCases {
       var found: [Int64] = []
       var level = ladder.worse(0, side, than: nil)
-      guard level == (side == .buy ? ladder[0].bestBid : ladder[0].bestAsk) else { return false }
+      guard level == ladder.best(0, side) else { return false }
       while level != noSlot {
         let ticks = ladder.pages.price(of: level)
         found.append(ticks)
@@ -70,8 +70,8 @@ import Testing
     for step in 0..<3000 { _ = ladder.open(0, 50_000_000 + Int64(step % 10) * 16) }
     #expect(ladder[0].base > 3_000_000)
     #expect(ladder[0].farPages == 1)
-    #expect(ladder.pages.price(of: ladder[0].bestBid) == 50_000_000)
-    ladder.vacate(ladder[0].bestBid, .buy)
-    #expect(ladder.pages.price(of: ladder[0].bestBid) == 1_000)
+    #expect(ladder.pages.price(of: ladder.best(0, .buy)) == 50_000_000)
+    ladder.vacate(ladder.best(0, .buy), .buy)
+    #expect(ladder.pages.price(of: ladder.best(0, .buy)) == 1_000)
   }
 }

@@ -1,50 +1,65 @@
+import Foundation
 import OrderBook
 import Primitives
+import Testing
 
 /// Runs a transcript: lines that start at the margin are commands, indented ones what they did.
 ///
 /// ```
 /// define BTC-USD
-/// alice buy 5 @ 100 [ioc|fok] [id=7] [age=seconds]      alice sell 5 market
-/// alice cancel 1-2 [known]                              alice cancel id=7
+/// alice buy 5 @ 100            alice sell 5 market            limit and market orders
+/// alice buy 5 stop=105         alice buy 5 @ 107 stop=105     a stop, and a stop-limit
+///   ioc fok post-only          show=3                         flags; an iceberg
+///   until=60s                                                 good till a minute after its own stamp
+///   stp=cancel-newest          (-oldest, -both), stp=decrement
+///   id=7 age=602               client order id, and how many seconds ago its client made the order
+///   of=1-2 as=market till=date price=5                        contradictions: instrument, type, time-in-force, price
+/// alice cancel 1-2 [known]     alice cancel id=7
 /// alice amend 1-2 [price=101] [total=9] [open=3] [requeue]
-/// alice cancel-all         nothing         wait 601s         book
+/// alice cancel-all [of=1-1]
+/// nothing                      an entry that the book ignores
+/// wait 601s                    or in milliseconds: 500ms
+/// book                         levels with their orders, icebergs as visible+hidden; then what waits
 /// ```
 ///
-/// Every command but the last two is the next entry of origin 1, so that dots count 1-1, 1-2 … `known` gives the
-/// target's stamp: then the order must have been applied.
-struct Transcript: ~Copyable {
-  private var engine = MatchingEngine()
+/// Every command but the last two is the next entry of origin 1, a millisecond after the one before, so that dots count
+/// 1-1, 1-2 … `known` gives the target's stamp: then the order must have been applied.
+struct Transcript<Book: BookUnderTest & ~Copyable>: ~Copyable {
+  private var book = Book()
   private var sequence: UInt64 = 0
   private var stamp = Stamp(milliseconds: 1_000_000_000)
   private var instrument = Dot.none
   private var out: [String] = []
+  private var hashes: [Hash256] = []
 
-  /// What the transcript would say if its commands were run now.
-  static func run(_ text: String) -> String {
+  /// What the transcript would say if its commands were run now, and the hash after each of them.
+  static func run(_ text: String) -> (text: String, hashes: [Hash256]) {
     var transcript = Transcript()
     for line in text.split(separator: "\n", omittingEmptySubsequences: false) where !line.hasPrefix("  ") {
       transcript.out.append(String(line))
       if !line.isEmpty && !line.hasPrefix("#") { transcript.execute(line.split(separator: " ")) }
     }
-    return transcript.out.joined(separator: "\n")
+    return (transcript.out.joined(separator: "\n"), transcript.hashes)
   }
 
   private mutating func execute(_ words: [Substring]) {
     if words[0] == "wait" {
-      stamp = Stamp(milliseconds: stamp.milliseconds + UInt64(words[1].dropLast())! * 1000)
+      stamp = Stamp(milliseconds: stamp.milliseconds + Self.milliseconds(words[1]))
       return
     }
     if words[0] == "book" { return printBook() }
     sequence += 1
     stamp = Stamp(milliseconds: stamp.milliseconds + 1)
     let dot = Dot(origin: OriginIndex(1), sequence: sequence)
-    var tape = EventTape()
-    engine.apply(command(words, dot), at: dot, stamp: stamp, into: &tape)
-    engine.checkInvariants()
-    precondition(engine.bookHash() == engine.recomputedBookHash(), "the kept hash differs from the recomputed one")
-    for event in tape.events { out.append("  " + Self.describe(event)) }
-    if tape.isEmpty && words[0] != "nothing" { out.append("  (silent)") }
+    let events = book.events(of: command(words, dot), at: dot, stamp: stamp)
+    if let text = book.contradiction { out.append("  " + text) }
+    hashes.append(book.hash())
+    for event in events { out.append("  " + Self.describe(event)) }
+    if events.isEmpty && words[0] != "nothing" { out.append("  (silent)") }
+  }
+
+  private static func milliseconds(_ text: some StringProtocol) -> UInt64 {
+    text.hasSuffix("ms") ? UInt64(text.dropLast(2))! : UInt64(text.dropLast())! * 1000
   }
 
   private mutating func command(_ words: [Substring], _ dot: Dot) -> Command? {
@@ -68,34 +83,76 @@ struct Transcript: ~Copyable {
           account: account, target: options.target, targetStamp: stamp, priceTicks: options.number("price"),
           quantityLots: open ?? options.number("total"), quantityMeaning: open == nil ? .total : .open,
           forfeitsPriority: options.has("requeue")))
-    case "cancel-all": return .cancelAll(CancelAll(account: account))
+    case "cancel-all": return .cancelAll(CancelAll(account: account, instrument: options.dot("of") ?? .none))
     default: preconditionFailure("no such command: \(words)")
     }
   }
 
   private func order(_ account: AccountID, _ words: [Substring], _ options: Options) -> Order {
+    let hasLimit = words[3] == "@"
     var order = Order(
       instrument: options.dot("of") ?? instrument, account: account, side: words[1] == "buy" ? .buy : .sell,
-      priceTicks: words[3] == "@" ? Int64(words[4])! : 0, quantityLots: Int64(words[2])!)
+      priceTicks: hasLimit ? Int64(words[4])! : options.number("price") ?? 0, quantityLots: Int64(words[2])!)
     if options.has("market") { order.type = .market }
+    if let price = options.number("stop") {
+      order.type = hasLimit ? .stopLimit : .stop
+      order.stopPriceTicks = price
+    }
     if options.has("ioc") { order.timeInForce = .immediateOrCancel }
     if options.has("fok") { order.timeInForce = .fillOrKill }
+    if let text = options.text("until") {
+      order.timeInForce = .goodTillDate
+      order.expiry = Stamp(stamp.value + Self.milliseconds(text) << 16)
+    }
+    order.postOnly = options.has("post-only")
+    order.displayLots = options.number("show") ?? 0
+    if let mode = options.text("stp") { order.selfTradePrevention = Self.mode(mode) }
+    if let type = options.text("as") { order.type = Self.type(type) }
+    if let text = options.text("till") { order.timeInForce = text == "date" ? .goodTillDate : .goodTillCancel }
     if let id = options.text("id") {
       order.clientOrderID = ClientOrderID(id)!
-      order.clientTimeMilliseconds = stamp.milliseconds - UInt64((options.number("age") ?? 0) * 1000)
+      order.clientTimeMilliseconds = UInt64(Int64(stamp.milliseconds) - 1000 * (options.number("age") ?? 0))
     }
     return order
   }
 
+  private static func mode(_ text: String) -> SelfTradePrevention {
+    switch text {
+    case "cancel-newest": .cancelNewest
+    case "cancel-oldest": .cancelOldest
+    case "cancel-both": .cancelBoth
+    case "decrement": .decrement
+    default: preconditionFailure("no such self-trade prevention: \(text)")
+    }
+  }
+
+  private static func type(_ text: String) -> OrderType {
+    switch text {
+    case "limit": .limit
+    case "market": .market
+    case "stop": .stop
+    case "stop-limit": .stopLimit
+    default: preconditionFailure("no such type: \(text)")
+    }
+  }
+
+  // MARK: Printing
+
   private mutating func printBook() {
-    for (dot, instrument) in engine.instruments {
+    for (dot, instrument) in book.definitions {
       out.append("  \(instrument.symbol)")
       for side in [Side.sell, .buy] {
-        let levels = engine.levels(of: dot, side, limit: 9)
+        let levels = book.levels(of: dot, side)
         for level in side == .sell ? levels.reversed() : levels {
-          let queue = engine.orders(of: dot, side, priceTicks: level.priceTicks)
-          let orders = queue.map { "\($0.dot)×\($0.openLots)" }.joined(separator: " ")
-          out.append("    \(side) \(level.quantityLots) @ \(level.priceTicks): \(orders)")
+          let queue = book.queue(of: dot, side, priceTicks: level.priceTicks).map { $0.text }
+          out.append("    \(side) \(level.quantityLots) @ \(level.priceTicks): \(queue.joined(separator: " "))")
+        }
+      }
+      for side in [Side.sell, .buy] {
+        for stop in book.stops(of: dot, side) {
+          let limit = stop.priceTicks == 0 ? "" : " @ \(stop.priceTicks)"
+          let show = stop.displayLots == 0 ? "" : " show=\(stop.displayLots)"
+          out.append("    waiting for \(stop.stopPriceTicks): \(side) \(stop.dot)×\(stop.openLots)\(limit)\(show)")
         }
       }
     }
@@ -123,6 +180,13 @@ struct Transcript: ~Copyable {
   }
 }
 
+extension RestingOrder {
+  /// Visible + hidden quantity.
+  fileprivate var text: String {
+    "\(dot)×\(visibleLots)" + (openLots == visibleLots ? "" : "+\(openLots - visibleLots)")
+  }
+}
+
 private struct Options {
   private let words: ArraySlice<Substring>
   init(_ words: ArraySlice<Substring>) { self.words = words }
@@ -136,4 +200,31 @@ private struct Options {
   var target: OrderReference {
     text("id").map { .client(ClientOrderID($0)!) } ?? .dot(Dot(words.first!)!)
   }
+}
+
+/// Engine and oracle must both say what the transcript says, and have the same hash after every command.
+///
+/// With `RIALTO_RECORD=1` in the environment, what both see is written into the test's file instead. Explain every
+/// changed line in the commit. What they do not both see is never written: one of them is wrong.
+func check(_ text: String, file: String = #filePath, _ location: SourceLocation = #_sourceLocation) {
+  let engine = Transcript<MatchingEngine>.run(text)
+  let oracle = Transcript<Oracle>.run(text)
+  if engine.text == oracle.text, ProcessInfo.processInfo.environment["RIALTO_RECORD"] != nil, engine.text != text {
+    record(engine.text, insteadOf: text, file: file)
+    return
+  }
+  let agrees = (oracle: oracle.text == text, engine: engine.text == text, hashes: engine.hashes == oracle.hashes)
+  #expect(agrees.oracle, "the oracle says:\n\(oracle.text)", sourceLocation: location)
+  #expect(agrees.engine, "the engine says:\n\(engine.text)", sourceLocation: location)
+  #expect(agrees.hashes, "the hash is not as defined", sourceLocation: location)
+}
+
+private func record(_ now: String, insteadOf text: String, file: String) {
+  func quoted(_ text: String) -> String {
+    "\"\"\"\n" + text.split(separator: "\n").map { "      \($0)\n" }.joined() + "      \"\"\""
+  }
+  let url = URL(fileURLWithPath: file)
+  guard let source = try? String(contentsOf: url, encoding: .utf8) else { return }
+  try? source.replacingOccurrences(of: quoted(text), with: quoted(now)).write(
+    to: url, atomically: true, encoding: .utf8)
 }

@@ -1,30 +1,7 @@
-import Foundation
 import Testing
 
-/// The rules, by example.
-///
-/// With `RIALTO_RECORD=1` in the environment the tests write what they see into this file. Explain every changed line
-/// in the commit.
+/// The rules, by example: what orders do without any flag, and what becomes of them.
 @Suite(.serialized) struct TranscriptTests {
-  private func check(_ text: String, file: String = #filePath, _ location: SourceLocation = #_sourceLocation) {
-    let now = Transcript.run(text)
-    if ProcessInfo.processInfo.environment["RIALTO_RECORD"] != nil, now != text {
-      record(now, insteadOf: text, file: file)
-      return
-    }
-    #expect(now == text, "now:\n\(now)", sourceLocation: location)
-  }
-
-  private func record(_ now: String, insteadOf text: String, file: String) {
-    func quoted(_ text: String) -> String {
-      "\"\"\"\n" + text.split(separator: "\n").map { "      \($0)\n" }.joined() + "      \"\"\""
-    }
-    let url = URL(fileURLWithPath: file)
-    guard let source = try? String(contentsOf: url, encoding: .utf8) else { return }
-    try? source.replacingOccurrences(of: quoted(text), with: quoted(now)).write(
-      to: url, atomically: true, encoding: .utf8)
-  }
-
   @Test func limitOrders() {
     check(
       """
@@ -331,12 +308,16 @@ import Testing
         rejected 1-9: invalidQuantity
       alice buy 5 @ 4611686018427387905
         rejected 1-10: invalidPrice
-      alice buy 4611686018427387904 @ 4611686018427387904
+      alice buy 4611686018427387904 @ 1
         accepted 1-11
         rested 1-11 with 4611686018427387904
+      alice sell 1 @ 4611686018427387904
+        accepted 1-12
+        rested 1-12 with 1
       book
         BTC-USD
-          buy 4611686018427387904 @ 4611686018427387904: 1-11×4611686018427387904
+          sell 1 @ 4611686018427387904: 1-12×1
+          buy 4611686018427387904 @ 1: 1-11×4611686018427387904
         ETH-USD
           buy 5 @ 100: 1-5×5
       """)

@@ -4,7 +4,7 @@ import Primitives
 
 @testable import Replica
 
-/// Seeded commands of a few accounts: crossing limits, immediate orders, cancels and amends of orders of any node.
+/// Seeded commands of a few accounts: orders of every type that cross, cancels and amends of orders of any node.
 struct Workload {
   var generator: SeededGenerator
   var instrument: Dot
@@ -37,15 +37,29 @@ struct Workload {
       nextID += 1
       placed.append((account, id))
     }
-    let timeInForce: [TimeInForce] = [
-      .goodTillCancel, .goodTillCancel, .goodTillCancel, .immediateOrCancel, .fillOrKill,
-    ]
-    return .order(
-      Order(
-        instrument: instrument, account: account, side: generator.chance(1, of: 2) ? .buy : .sell,
-        timeInForce: timeInForce[Int(generator.below(5))], priceTicks: Int64(generator.pick(95...105)),
-        quantityLots: Int64(generator.pick(1...30)), clientOrderID: ClientOrderID(id),
-        clientTimeMilliseconds: clientTimeMilliseconds))
+    var order = Order(
+      instrument: instrument, account: account, side: generator.chance(1, of: 2) ? .buy : .sell,
+      timeInForce: TimeInForce(rawValue: UInt8(generator.below(8))) ?? .goodTillCancel,
+      priceTicks: Int64(generator.pick(95...105)), quantityLots: Int64(generator.pick(1...30)),
+      selfTradePrevention: SelfTradePrevention(rawValue: UInt8(generator.below(8))) ?? .none,
+      clientOrderID: ClientOrderID(id), clientTimeMilliseconds: clientTimeMilliseconds)
+    let rests = order.timeInForce == .goodTillCancel || order.timeInForce == .goodTillDate
+    if order.timeInForce == .goodTillDate {
+      order.expiry = Stamp(milliseconds: clientTimeMilliseconds + 20 + generator.below(400))
+    }
+    if rests, generator.chance(1, of: 5) { order.displayLots = Int64(generator.pick(1...Int(order.quantityLots))) }
+    switch generator.below(10) {
+    case 0:
+      order.type = .stopLimit
+      order.stopPriceTicks = Int64(generator.pick(95...105))
+    case 1 where order.displayLots == 0:
+      order.type = .stop
+      order.priceTicks = 0
+      order.stopPriceTicks = Int64(generator.pick(95...105))
+    case 2: order.postOnly = rests
+    default: break
+    }
+    return .order(order)
   }
 }
 

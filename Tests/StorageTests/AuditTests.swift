@@ -27,6 +27,10 @@ import Testing
     // The history must hold what it is to test.
     #expect(Set(history.expected.values.map(\.status)) == Set(OrderStatus.allCases))
     #expect(history.expected.values.contains { $0.reducedLots < 0 } && history.fills.count > 500)
+    #expect(history.expected.values.contains { $0.cancelReason == .selfTrade && $0.reducedLots > 0 })
+    #expect(history.expected.values.contains { $0.triggeredStamp > $0.stamp && $0.status == .filled })
+    #expect(
+      history.expected.values.contains { $0.order.type == .stop && $0.triggeredStamp == .zero && $0.openLots > 0 })
     let store = try TemporaryDirectory().open()
     for part in run.split(into: runLength) { try store.writeAudit(part) }
     try check(store, history)
@@ -38,10 +42,116 @@ import Testing
     let (run, history) = History.runs(seed: 12, entries: 2000)
     let store = try TemporaryDirectory().open()
     for part in run.split(into: 300) { try store.writeAudit(part) }
-    for dot in history.expected.keys {
-      let row = try #require(try store.order(dot))
+    for item in run.items {
+      guard case .command(.order(let placed)) = item.entry.payload else { continue }
+      let row = try #require(try store.order(item.dot))
       #expect(row.order.quantityLots == row.openLots + row.filledLots + row.unfilledLots)
+      #expect(placed.quantityLots == row.order.quantityLots + row.reducedLots)
     }
+    #expect(history.expected.values.contains { $0.reducedLots > 0 })
+  }
+
+  /// The life of each kind of order, from events written by hand: one run an event, and all in one.
+  @Test(arguments: [false, true])
+  func everyEventIsWritten(inOneRun: Bool) throws {
+    let store = try TemporaryDirectory().open()
+    let instrument = Dot(origin: OriginIndex(0), sequence: 1)
+    func dot(_ sequence: UInt64) -> Dot { Dot(origin: OriginIndex(1), sequence: sequence) }
+    func order(_ change: (inout Order) -> Void) -> Payload {
+      var order = Order(
+        instrument: instrument, account: AccountID(7), side: .sell, priceTicks: 10, quantityLots: 8)
+      change(&order)
+      return .command(.order(order))
+    }
+    func fill(_ maker: UInt64, _ makerOpen: Int64, _ taker: UInt64, _ takerOpen: Int64) -> OrderEvent {
+      .filled(
+        Fill(
+          instrument: instrument, maker: dot(maker), taker: dot(taker), takerSide: .buy, priceTicks: 10,
+          quantityLots: 2, makerOpenLots: makerOpen, takerOpenLots: takerOpen))
+    }
+    let entries: [(Payload, [OrderEvent])] = [
+      // 1: a stop that waits; 5 triggers it.
+      (
+        order {
+          $0.type = .stop
+          $0.priceTicks = 0
+          $0.stopPriceTicks = 9
+        }, [.accepted(order: dot(1)), .waiting(order: dot(1), openLots: 8)]
+      ),
+      // 2: an iceberg; 5 trades with it, and it shows more.
+      (order { $0.displayLots = 2 }, [.accepted(order: dot(2)), .rested(order: dot(2), openLots: 8)]),
+      // 3: good till date; expires before 6.
+      (
+        order {
+          $0.timeInForce = .goodTillDate
+          $0.expiry = Stamp(600)
+        }, [.accepted(order: dot(3)), .rested(order: dot(3), openLots: 8)]
+      ),
+      // 4: post-only and would trade, after its id was taken.
+      (
+        order {
+          $0.postOnly = true
+          $0.clientOrderID = ClientOrderID(44)
+          $0.clientTimeMilliseconds = 1
+        }, [.rejected(entry: dot(4), reason: .wouldTrade, order: .none)]
+      ),
+      (
+        order {
+          $0.side = .buy
+          $0.quantityLots = 2
+        },
+        [
+          .accepted(order: dot(5)), fill(2, 6, 5, 0), .refreshed(order: dot(2), visibleLots: 2),
+          .triggered(order: dot(1)), fill(2, 4, 1, 6), .cancelled(order: dot(1), reason: .market, openLots: 6),
+        ]
+      ),
+      // 6: decrements the iceberg by what it shows and itself to nothing; then the rest of the iceberg is cancelled.
+      (
+        order {
+          $0.quantityLots = 2
+          $0.side = .buy
+          $0.selfTradePrevention = .decrement
+        },
+        [
+          .expired(order: dot(3), openLots: 8), .accepted(order: dot(6)),
+          .reduced(order: dot(2), lots: 2, openLots: 2), .reduced(order: dot(6), lots: 2, openLots: 0),
+          .refreshed(order: dot(2), visibleLots: 2), .cancelled(order: dot(6), reason: .selfTrade, openLots: 0),
+        ]
+      ),
+      (
+        order { $0.selfTradePrevention = .cancelOldest },
+        [
+          .accepted(order: dot(7)), .cancelled(order: dot(2), reason: .selfTrade, openLots: 2),
+          .rested(order: dot(7), openLots: 8),
+        ]
+      ),
+    ]
+    var runs = [AppliedRun()]
+    for (index, (payload, events)) in entries.enumerated() {
+      if !inOneRun { runs.append(AppliedRun()) }
+      let number = UInt64(index) + 1
+      runs[runs.count - 1].append(
+        dot: dot(number), entry: Entry(stamp: Stamp(number * 100), payload: payload), events: events)
+    }
+    for run in runs { try store.writeAudit(run) }
+    func row(_ number: UInt64) throws -> String {
+      let row = try #require(try store.order(dot(number)))
+      let reason = row.cancelReason.map { "\($0)" } ?? row.rejectReason.map { "\($0)" } ?? "-"
+      return "\(row.status) \(reason) quantity \(row.order.quantityLots) open \(row.openLots) filled \(row.filledLots) "
+        + "unfilled \(row.unfilledLots) reduced \(row.reducedLots) triggered \(row.triggeredStamp.value) "
+        + "by \(row.changedBy)"
+    }
+    #expect(try row(1) == "cancelled market quantity 8 open 0 filled 2 unfilled 6 reduced 0 triggered 500 by 1-5")
+    #expect(try row(2) == "cancelled selfTrade quantity 6 open 0 filled 4 unfilled 2 reduced 2 triggered 0 by 1-7")
+    #expect(try row(3) == "expired - quantity 8 open 0 filled 0 unfilled 8 reduced 0 triggered 0 by 1-6")
+    #expect(try row(4) == "rejected wouldTrade quantity 8 open 0 filled 0 unfilled 8 reduced 0 triggered 0 by 1-4")
+    #expect(try row(5) == "filled - quantity 2 open 0 filled 2 unfilled 0 reduced 0 triggered 0 by 1-5")
+    #expect(try row(6) == "cancelled selfTrade quantity 0 open 0 filled 0 unfilled 0 reduced 2 triggered 0 by 1-6")
+    #expect(try row(7) == "open - quantity 8 open 8 filled 0 unfilled 0 reduced 0 triggered 0 by 1-7")
+    #expect(try store.order(account: AccountID(7), clientOrderID: ClientOrderID(44))?.dot == dot(4))
+    let stop = try #require(try store.order(dot(1)))
+    #expect(stop.order.type == .stop && stop.order.stopPriceTicks == 9)
+    #expect(try store.order(dot(2))?.order.displayLots == 2 && store.order(dot(3))?.order.expiry == Stamp(600))
   }
 
   @Test func runsMayBeRepeatedAndOverlap() throws {
@@ -279,6 +389,21 @@ import Testing
       #expect(row["side"] == (expected.order.side == .buy ? "buy" : "sell"))
       let reason = expected.cancelReason.map { "\($0)" } ?? expected.rejectReason.map { "\($0)" }
       #expect((row["reason"] as String?) == reason)
+      #expect((row["post_only"] as String?) == (expected.order.postOnly ? "post-only" : nil))
+      #expect((row["self_trade"] == nil) == (expected.order.selfTradePrevention == .none))
+      #expect((row["stop_price"] == nil) == (expected.order.stopPriceTicks == 0))
+      #expect((row["expiry"] == nil) == (expected.order.expiry == .zero))
+      #expect((row["triggered"] == nil) == (expected.triggeredStamp == .zero))
+      let reduced = expected.reducedLots
+      let thousandths = "\(reduced.magnitude % 1_000)"
+      let text =
+        "\(reduced < 0 ? "-" : "")\(reduced.magnitude / 1_000)."
+        + String(repeating: "0", count: 3 - thousandths.count) + thousandths
+      #expect((row["reduced"] as String?) == (reduced == 0 ? nil : text))
+      if expected.order.type == .market || expected.order.type == .stop {
+        #expect(row["price"] == nil)
+        continue
+      }
       // Ticks of 0.05.
       guard expected.order.priceTicks < 1000 else { continue }
       let cents = expected.order.priceTicks * 5

@@ -11,6 +11,7 @@ struct History {
   private(set) var fills: [AuditFill] = []
   private(set) var rejections: [Dot: AuditRejection] = [:]
   private var live: [Dot] = []
+  private var waiting: [Dot] = []
   private var sequences: [UInt64] = [0, 0, 0, 0]
   private var stamp: UInt64 = 1_700_000_000_000 << 16
   private var generator: SeededGenerator
@@ -60,7 +61,8 @@ struct History {
     if case .command(.order(let order)) = payload {
       expected[dot] = AuditOrder(
         dot: dot, stamp: Stamp(stamp), order: order, status: .pending, openLots: order.quantityLots, filledLots: 0,
-        unfilledLots: 0, reducedLots: 0, refersTo: .none, changedBy: dot, changedStamp: Stamp(stamp))
+        unfilledLots: 0, reducedLots: 0, refersTo: .none, triggeredStamp: .zero, changedBy: dot,
+        changedStamp: Stamp(stamp))
       expected[dot]?.order.clientTimeMilliseconds = 0
     }
     body(&self, dot)
@@ -97,18 +99,58 @@ struct History {
     add(&run, .command(.order(order))) { history, dot in
       if history.generator.chance(1, of: 40) { return }  // stays pending
       history.emit(.accepted(order: dot), by: dot)
-      for _ in 0..<history.generator.below(4) { history.trade(dot, by: dot) }
-      guard let row = history.expected[dot], !row.status.isTerminal else { return }
-      switch history.generator.below(6) {
-      case 0:
-        let reason = CancelReason.allCases[Int(history.generator.below(7))]
-        history.emit(.cancelled(order: dot, reason: reason, openLots: row.openLots), by: dot)
-      default:
-        history.emit(.rested(order: dot, openLots: row.openLots), by: dot)
-        history.live.append(dot)
+      let isStop = order.type == .stop || order.type == .stopLimit
+      if isStop, history.generator.chance(2, of: 3) {
+        history.emit(.waiting(order: dot, openLots: order.quantityLots), by: dot)
+        history.waiting.append(dot)
+      } else {
+        if isStop { history.emit(.triggered(order: dot), by: dot) }
+        history.enter(dot, by: dot)
+        history.triggerSome(by: dot)
       }
       history.expireSome(by: dot)
     }
+  }
+
+  /// An order meets those that rest; what is left of it rests or ends.
+  private mutating func enter(_ dot: Dot, by entry: Dot) {
+    for _ in 0..<generator.below(4) {
+      if generator.chance(1, of: 4) { preventSelfTrade(dot, by: entry) } else { trade(dot, by: entry) }
+    }
+    guard let row = expected[dot], !row.status.isTerminal else { return }
+    switch generator.below(6) {
+    case 0:
+      let reason = CancelReason.allCases[Int(generator.below(7))]
+      emit(.cancelled(order: dot, reason: reason, openLots: row.openLots), by: entry)
+    default:
+      emit(.rested(order: dot, openLots: row.openLots), by: entry)
+      live.append(dot)
+    }
+  }
+
+  /// Stops that wait enter, when another order, perhaps of an earlier run, is applied.
+  private mutating func triggerSome(by entry: Dot) {
+    waiting.removeAll { expected[$0]?.status.isTerminal ?? true }
+    while !waiting.isEmpty, generator.chance(1, of: 3) {
+      let stop = waiting.remove(at: Int(generator.below(UInt64(waiting.count))))
+      emit(.triggered(order: stop), by: entry)
+      enter(stop, by: entry)
+    }
+  }
+
+  private mutating func preventSelfTrade(_ taker: Dot, by entry: Dot) {
+    guard let maker = pick(), maker != taker, let makerRow = expected[maker], let takerRow = expected[taker],
+      takerRow.openLots > 0
+    else { return }
+    let lots = 1 + Int64(generator.below(UInt64(min(makerRow.openLots, takerRow.openLots))))
+    emit(.reduced(order: maker, lots: lots, openLots: makerRow.openLots - lots), by: entry)
+    emit(.reduced(order: taker, lots: lots, openLots: takerRow.openLots - lots), by: entry)
+    if lots == makerRow.openLots {
+      emit(.cancelled(order: maker, reason: .selfTrade, openLots: 0), by: entry)
+    } else if generator.chance(1, of: 2) {
+      emit(.refreshed(order: maker, visibleLots: 1), by: entry)
+    }
+    if lots == takerRow.openLots { emit(.cancelled(order: taker, reason: .selfTrade, openLots: 0), by: entry) }
   }
 
   private mutating func trade(_ taker: Dot, by entry: Dot) {
@@ -198,9 +240,11 @@ struct History {
     case .reduced(let order, let lots, let open):
       change(order, by) {
         $0.openLots = open
+        $0.order.quantityLots -= lots
         $0.reducedLots += lots
       }
-    case .triggered, .refreshed: break
+    case .triggered(let order): change(order, by) { [stamp] in $0.triggeredStamp = Stamp(stamp) }
+    case .refreshed: break
     case .filled(let fill):
       fills.append(
         AuditFill(
