@@ -106,7 +106,8 @@ public struct BookAnswer: Hashable, Sendable {
   public var symbol: Symbol
   /// Stamp of the last entry applied, to any instrument.
   public var applied: Stamp
-  /// Of the whole book, all instruments; zero if the node did not compute it for this answer.
+  /// Of the whole book as applied, all instruments; zero if the node did not compute it for this answer. `sides` leaves
+  /// out orders whose date is final although no entry has taken them out yet.
   public var bookHash: Hash256
   public var sides: MarketSides
 

@@ -4,7 +4,7 @@ import Primitives
 /// Orders whose date has come although no entry has: the book keeps them until one is applied, views do not.
 ///
 /// What no later entry can prevent is told at once, so it depends on the final frontier and on nothing less: not on
-/// this node's time, nor on what is applied tentatively. Source: DESIGN 2, good-till-date.
+/// this node's time, nor on what is applied tentatively.
 extension Replica {
   /// Views leave out the orders that are due as of this stamp: everything up to it is final, and applied here. It never
   /// goes back.
