@@ -1,9 +1,10 @@
 import OrderBook
 import Primitives
 
-/// An engine as a replica runs it, and the batch that it is about to apply.
+/// An engine, and the batch that it is about to apply.
 ///
-/// The undo journal is on (it always is) and so is the tracking of changed levels. Commands lie ready in memory, as
+/// The undo journal is on (it always is) and so is the tracking of changed levels. Both are let go after each batch; a
+/// replica lets go only what is final, so its journal is longer. Commands lie ready in memory, as
 /// they do once a batch is decoded; making them is not measured.
 struct EngineLane: ~Copyable {
   /// An entry as decoded: what `Entry` holds, without the log's other payloads.

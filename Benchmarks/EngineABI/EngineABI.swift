@@ -4,8 +4,9 @@ import Primitives
 
 /// The engine behind the interface of flash1-dev/matching-engine-benchmark.
 ///
-/// Every message is an entry of one origin's log; the undo journal and both kinds of marks are on, and settled as a
-/// replica settles them. What is kept here is what a gateway keeps: which order a client's id names, at what price.
+/// Every message is an entry of one origin's log; the undo journal and both kinds of marks are on. The journal is
+/// settled every 1,024 messages; a replica keeps what is not final, which is more. What is kept here is what a gateway
+/// keeps: which order a client's id names, at what price.
 struct EngineABI: ~Copyable {
   /// What a client's id stands for now.
   private struct Named {

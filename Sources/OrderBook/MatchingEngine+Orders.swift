@@ -215,7 +215,7 @@ extension Order {
   @inline(__always) func isOver(at stamp: Stamp) -> Bool { timeInForce == .goodTillDate && expiry <= stamp }
 }
 
-/// Would an iceberg of `openLots` show so little at a time that trading it is more work than one entry may cause?
+/// Would an iceberg of `openLots` show so little at a time that it takes more slices than one order may have?
 func hasTooManySlices(_ openLots: Int64, _ displayLots: Int64) -> Bool {
   displayLots > 0 && (openLots - 1) / displayLots >= Limits.icebergSlicesMax
 }

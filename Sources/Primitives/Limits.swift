@@ -3,7 +3,7 @@ public enum Limits {
   // Values
   public static let priceTicksMax: Int64 = 1 << 62
   public static let quantityLotsMax: Int64 = 1 << 62
-  /// Times that an iceberg may show a new slice: one order that meets it does all of it in one entry.
+  /// Slices in which an iceberg may show its quantity. An order that meets many icebergs goes through all of them.
   public static let icebergSlicesMax: Int64 = 1_000
   public static let symbolBytesMax = 16
   public static let clientOrderIDBytesMax = 36

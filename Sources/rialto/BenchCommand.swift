@@ -23,7 +23,7 @@ extension BenchCommand {
   struct Engine: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "engine",
-      abstract: "Measure the matching engine, as a replica runs it, against a plain C++ book in the same run.",
+      abstract: "Measure the matching engine, journal and marks on, against a plain C++ book in the same run.",
       discussion: """
         Parts, each of which --skip leaves out:
           flows         operations a second: four flows made from the seed

@@ -42,7 +42,7 @@ struct OrderPlaceCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("When the order leaves by itself.", valueName: "duration or time")) var expire: String?
   @Option(help: "Show only so much of the quantity at a time.") var display: String?
   @Flag(help: "Reject the order if it would trade at once.") var postOnly = false
-  @Option(help: "Self-trade prevention.") var stp: SelfTradePrevention = .none
+  @Option(help: "Self-trade prevention (none if not given).") var stp: SelfTradePrevention?
   @Option(help: "Your own id for the order; it takes effect once, however often it is sent.") var clientID: String?
   @Flag(help: "Print the result as one JSON object on one line.") var json = false
   @OptionGroup var nodes: NodeOptions
@@ -115,7 +115,7 @@ struct OrderPlaceCommand: AsyncParsableCommand {
       instrument: record.dot, account: account, side: side,
       type: market ? (stop == nil ? .market : .stop) : (stop == nil ? .limit : .stopLimit), timeInForce: timeInForce,
       priceTicks: try price(self.price, "price"), quantityLots: try lots(quantity, "quantity"),
-      selfTradePrevention: stp, postOnly: postOnly, stopPriceTicks: try price(stop, "stop"),
+      selfTradePrevention: stp ?? .none, postOnly: postOnly, stopPriceTicks: try price(stop, "stop"),
       displayLots: try lots(display, "display"),
       expiry: try expire.flatMap { Expiry($0) }?.stamp(nowMilliseconds: nowMilliseconds) ?? .zero)
     if order.displayLots > order.quantityLots {
