@@ -75,9 +75,9 @@ public struct MatchingEngine: ~Copyable {
   ///   - stamp: with the dot's origin, the entry's key.
   ///   - tape: what happened is appended, in order.
   /// - Precondition: `dot.sequence == appliedSequence(dot.origin) + 1`; the key lies above that of the entry before.
-  /// - Complexity: O(1), plus fills; O(log n) for an order with an expiry. A price outside its book's window costs O(far
-  ///   pages), since sorted arrays are searched and their ends moved. A fill-or-kill order costs O(levels within its
-  ///   limit), with self-trade prevention also O(orders of its account). No allocation once the slabs have grown.
+  /// - Complexity: O(1), plus fills; O(log n) for an order with an expiry. A price outside its book's window costs
+  ///   O(far pages), since sorted arrays are searched and their ends moved. A fill-or-kill order costs O(levels within
+  ///   its limit), with self-trade prevention also O(orders of its account). No allocation once the slabs have grown.
   public mutating func apply(_ command: Command?, at dot: Dot, stamp: Stamp, into tape: inout EventTape) {
     switch command {
     case nil:
