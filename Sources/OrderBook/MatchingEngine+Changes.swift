@@ -21,25 +21,11 @@ extension MatchingEngine {
     let level = ladder.open(book, ticks)
     let entry = accounts.retain(account)
     let slot = orders.allocate()
-    let order = orders.address(slot)
-    let header = ladder.pages.header(of: level)
-    let bit = LevelPages.bit(level, flags.side)
-    let tail = ladder.pages.address(level).pointee.append(slot, openLots)
-    let owner = accounts.address(entry)
-    let newest = owner.pointee.head
-    owner.pointee.head = slot
-    order.pointee = OrderSlot(
+    orders.address(slot).pointee = OrderSlot(
       openLots: openLots, filledLots: filledLots, sequence: dot.sequence,
-      packed: OrderSlot.pack(dot.origin, flags), level: level, previous: tail, account: entry, accountNext: newest,
-      clientRecord: clientRecord)
-    header.pointee.references &+= 1
-    if newest != noSlot { orders.address(newest).pointee.accountPrevious = slot }
-    if tail != noSlot {
-      orders.address(tail).pointee.next = slot
-    } else {
-      ladder.occupy(level, flags.side, header, bit)
-    }
-    ladder.pages.mark(level, header, bit)
+      packed: OrderSlot.pack(dot.origin, flags), level: level, account: entry, clientRecord: clientRecord)
+    ladder.append(slot, flags.side, orders)
+    linkAccount(slot)
     index.set(dot, to: slot)
     if clientRecord != noSlot { ids.retain(clientRecord) }
     restingOrders &+= 1
@@ -85,17 +71,7 @@ extension MatchingEngine {
       leaveTerms(slot)
     }
     if order.pointee.block != noSlot { hasher.blocks.leave(slot, orders) }
-    let level = order.pointee.level
-    let side = order.pointee.side
-    let header = ladder.pages.header(of: level)
-    let bit = LevelPages.bit(level, side)
-    let previous = order.pointee.previous
-    let next = order.pointee.next
-    if previous != noSlot { orders.address(previous).pointee.next = next }
-    if next != noSlot { orders.address(next).pointee.previous = previous }
-    ladder.pages.address(level).pointee.remove(order.pointee.openLots, previous: previous, next: next)
-    ladder.pages.mark(level, header, bit)
-    if previous | next == noSlot { ladder.vacate(level, side, header, bit) }
+    ladder.unlink(slot, order.pointee.side, orders)
     unlinkAccount(slot)
     index.clear(cell, order.pointee.dot, from: slot)
     restingOrders &-= 1
@@ -103,14 +79,12 @@ extension MatchingEngine {
 
   @inline(never) private mutating func unlinkWaiting(_ slot: UInt32, indexedAt cell: Int) {
     let order = orders[slot]
-    let side = order.side.opposite
     if orders[terms: order.terms].expiryPlace != 0 { expiries.remove(slot, &orders) }
     if order.block != noSlot { hasher.blocks.leave(slot, orders) }
-    stops.unlink(slot, side, orders)
+    stops.unlink(slot, order.side.opposite, orders)
     unlinkAccount(slot)
     index.clear(cell, order.dot, from: slot)
     waitingStops -= 1
-    stops.pages.mark(order.level, side)
   }
 
   /// The order becomes its account's newest.
@@ -224,12 +198,10 @@ extension MatchingEngine {
     if order.isWaiting {
       stops.relink(slot, order.side.opposite, orders)
       waitingStops += 1
-      stops.pages.mark(order.level, order.side.opposite)
       if orders[terms: order.terms].expiry != 0 { expiries.insert(slot, &orders) }
     } else {
       ladder.relink(slot, order.side, orders)
       restingOrders += 1
-      ladder.pages.mark(order.level, order.side)
       if order.terms != noSlot { enterTerms(slot) }
     }
     hasher.blocks.join(slot, orders)

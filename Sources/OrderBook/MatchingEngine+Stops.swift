@@ -28,14 +28,12 @@ extension MatchingEngine {
       openLots: incoming.openLots, filledLots: incoming.filledLots, sequence: incoming.dot.sequence,
       packed: OrderSlot.pack(incoming.dot.origin, OrderFlags(bits: incoming.flags.bits | OrderFlags.waits)),
       level: level, account: account, clientRecord: incoming.clientRecord, terms: terms)
-    stops.pages.header(of: level).pointee.references += 1
     if incoming.clientRecord != noSlot { ids.retain(incoming.clientRecord) }
     stops.append(slot, incoming.side.opposite, orders)
     linkAccount(slot)
     index.set(incoming.dot, to: slot)
     waitingStops += 1
     if incoming.expiry != 0 { expiries.insert(slot, &orders) }
-    stops.pages.mark(level, incoming.side.opposite)
     journal.push(UndoRecord(.inserted, slot: slot))
   }
 
