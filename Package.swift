@@ -8,6 +8,7 @@ let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -39,6 +40,10 @@ let package = Package(
     .target(
       name: "Replica", dependencies: ["Primitives", "OrderBook", "EventLog", "Membership", "Gossip", deque],
       swiftSettings: strict),
+    .target(
+      name: "Simulator",
+      dependencies: ["Primitives", "OrderBook", "EventLog", "Membership", "Gossip", "Replica", "Oracle", heap],
+      swiftSettings: strict),
     // Shells: they interpret effects.
     .target(
       name: "Storage", dependencies: ["Primitives", "OrderBook", "EventLog", "CSQLite", grdb], swiftSettings: strict),
@@ -52,7 +57,9 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(
       name: "rialto",
-      dependencies: ["Node", "Client", "Flow", "Storage", "EngineBenchmark", argumentParser, log, nioPosix],
+      dependencies: [
+        "Node", "Client", "Flow", "Storage", "Simulator", "EngineBenchmark", argumentParser, log, nioPosix,
+      ],
       swiftSettings: strict),
     // Figures come from here.
     .executableTarget(
@@ -69,15 +76,25 @@ let package = Package(
       swiftSettings: strict),
     .target(name: "CEngineABI", path: "Benchmarks/CEngineABI", cSettings: [.treatAllWarnings(as: .error)]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
-    .testTarget(name: "OrderBookTests", dependencies: ["OrderBook"], swiftSettings: strict),
+    // The rules of the book a second time, plain and slow: tests and simulations hold the engine against it.
+    .target(
+      name: "Oracle", dependencies: ["OrderBook", "Primitives"], path: "Tests/Oracle", swiftSettings: strict),
+    .testTarget(
+      name: "OrderBookTests", dependencies: ["OrderBook", "Oracle", "Primitives"], swiftSettings: strict),
     .testTarget(name: "FlowTests", dependencies: ["Flow"], swiftSettings: strict),
     .testTarget(name: "EventLogTests", dependencies: ["EventLog"], swiftSettings: strict),
     .testTarget(name: "ReplicaTests", dependencies: ["Replica"], swiftSettings: strict),
+    .testTarget(
+      name: "SimulatorTests", dependencies: ["Simulator", "Replica", "OrderBook", "Primitives"], exclude: ["Scenarios"],
+      swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: strict),
     .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["rialto", "Client", "Flow", "OrderBook", "Primitives"],
-      swiftSettings: strict),
+      name: "CommandLineTests",
+      dependencies: [
+        "rialto", "Node", "Client", "Flow", "OrderBook", "Primitives", "EventLog", "Membership", "Gossip", "Wire",
+        "Simulator", nioCore,
+      ], swiftSettings: strict),
     .testTarget(
       name: "ClusterTests",
       dependencies: [

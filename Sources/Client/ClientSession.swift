@@ -191,7 +191,8 @@ extension ClientSession {
 
   /// An answer names requests that were sent; whether they still wait is another matter.
   private func checkAnswered(_ first: UInt64, _ count: Int) throws(ClientError) {
-    guard first > 0, first + UInt64(count) <= nextRequest else {
+    // Subtracted rather than added: the node names `first`, which may be the largest number there is.
+    guard first > 0, first < nextRequest, UInt64(count) <= nextRequest - first else {
       throw .protocolViolation("an answer to request \(first), which was never sent")
     }
   }

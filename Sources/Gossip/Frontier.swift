@@ -18,10 +18,18 @@ public struct Frontier: Sendable {
   private var newestPromise: [Stamp]
   /// acked[member][origin]: what that member has on its disk.
   private var acked: [VersionVector]
+  /// Of each origin, what more than half of the members have on disk.
+  private var majority = VersionVector()
+  /// Something was received, or more is held, since the last update.
+  private var isDirty = true
+  private var heldBefore: UInt64 = 0
   public private(set) var final: Stamp = .zero
 
   /// Beats kept a member; beyond it the middle ones give way to the newest, which only delays finality.
-  static let waitingBeatsMax = 64
+  package static let waitingBeatsMax = 64
+
+  /// The largest number of beats that wait of one member.
+  package var waitingBeats: Int { waiting.reduce(0) { max($0, $1.count) } }
 
   public init(view: View) {
     self.view = view
@@ -51,29 +59,39 @@ public struct Frontier: Sendable {
   public mutating func receive(_ beat: Beat, from member: OriginIndex) {
     guard let place = place(member), beat.promise > newestPromise[place] else { return }
     newestPromise[place] = beat.promise
+    isDirty = true
     if waiting[place].count >= Self.waitingBeatsMax { waiting[place].remove(at: Self.waitingBeatsMax / 2) }
     waiting[place].append(beat)
   }
 
   public mutating func receive(_ ack: Ack, from member: OriginIndex) {
-    guard let place = place(member), ack.head.sequence > acked[place][ack.origin] else { return }
+    guard let place = place(member) else { return }
+    let before = acked[place][ack.origin]
+    guard ack.head.sequence > before else { return }
     acked[place][ack.origin] = ack.head.sequence
+    // Else as many as before have at least that much.
+    let common = majority[ack.origin]
+    guard before <= common, ack.head.sequence > common else { return }
+    var sequences: [UInt64] = []
+    sequences.reserveCapacity(acked.count)
+    for vector in acked { sequences.append(vector[ack.origin]) }
+    sequences.sort(by: >)
+    majority[ack.origin] = sequences[view.majority - 1]
+    isDirty = true
   }
 
   /// Sequence of `origin` that more than half of the members have on disk.
-  public func majorityAcked(_ origin: OriginIndex) -> UInt64 {
-    var sequences: [UInt64] = []
-    sequences.reserveCapacity(acked.count)
-    for vector in acked { sequences.append(vector[origin]) }
-    sequences.sort(by: >)
-    return sequences[view.majority - 1]
-  }
+  public func majorityAcked(_ origin: OriginIndex) -> UInt64 { majority[origin] }
 
   /// Recomputes the frontiers.
-  /// - Parameter held: contiguous sequence held here of an origin.
+  /// - Parameter held: contiguous sequence held here of an origin; it never shrinks.
   /// - Returns: true if `final` moved.
-  /// - Complexity: O(members²).
+  /// - Complexity: O(members + beats that wait).
   public mutating func update(held: (OriginIndex) -> UInt64) -> Bool {
+    let heldNow = view.members.reduce(0) { $0 &+ held($1) }
+    guard isDirty || heldNow != heldBefore else { return false }
+    isDirty = false
+    heldBefore = heldNow
     var lowestFinal = Stamp(UInt64.max)
     var lowestComplete = Stamp(UInt64.max)
     for (place, member) in view.members.enumerated() {

@@ -12,6 +12,8 @@ public struct GossipConfiguration: Hashable, Sendable {
   public var heartbeatMicroseconds: UInt64 = 10_000
   /// Heartbeat while nothing happens.
   public var idleHeartbeatMicroseconds: UInt64 = 200_000
+  /// None, but in tests of the simulator.
+  package var defects: Defects = []
   public init() {}
 }
 
@@ -55,12 +57,17 @@ public struct Gossip: Sendable {
     peers.indices.filter { peers[$0].isConnected }.map { OriginIndex(UInt32($0)) }
   }
 
+  public var connectedCount: Int { peers.count { $0.isConnected } }
+
   public func isConnected(_ peer: OriginIndex) -> Bool { peers[peer.int].isConnected }
 
-  public mutating func linkUp(_ peer: OriginIndex) { peers[peer.int].connect() }
+  public mutating func linkUp(_ peer: OriginIndex) {
+    if !peers[peer.int].isForgotten { peers[peer.int].connect() }
+  }
 
   public mutating func linkDown(_ peer: OriginIndex) {
     peers[peer.int].isConnected = false
+    peers[peer.int].isForgotten = configuration.defects.contains(.forgetsPeer)
     repairs.disconnected(peer)
   }
 
@@ -209,6 +216,15 @@ public struct Gossip: Sendable {
   ) {
     let interval = isIdle ? configuration.idleHeartbeatMicroseconds : configuration.heartbeatMicroseconds
     for index in peers.indices where peers[index].isConnected {
+      // The last promise before a node falls silent makes others final: it does not wait for the slow interval.
+      let isNews = (beat?.promise ?? .zero) > peers[index].toldPromise
+      let isDue =
+        now >= peers[index].lastHeartbeatMicroseconds + (isNews ? configuration.heartbeatMicroseconds : interval)
+      // A message may be lost without the connection: now and then everything is told again.
+      if isDue, now >= peers[index].lastFullMicroseconds + fullAcksMicroseconds {
+        peers[index].lastFullMicroseconds = now
+        peers[index].told = VersionVector()
+      }
       var acks: [Ack] = []
       for (origin, head) in durable.enumerated() {
         let place = OriginIndex(UInt32(origin))
@@ -217,13 +233,16 @@ public struct Gossip: Sendable {
           peers[index].told[place] = head.sequence
         }
       }
-      let isDue = now >= peers[index].lastHeartbeatMicroseconds + interval
       guard force || isDue || !acks.isEmpty else { continue }
       peers[index].lastHeartbeatMicroseconds = now
+      if let beat { peers[index].toldPromise = beat.promise }
       let heartbeat = Heartbeat(view: view.number, beat: beat, acks: acks)
       actions.append(.send(to: OriginIndex(UInt32(index)), .heartbeat(heartbeat)))
     }
   }
+
+  /// How often all acks are told again: seldom enough to cost a large cluster nothing to speak of.
+  private var fullAcksMicroseconds: UInt64 { max(500_000, 50_000 * UInt64(peers.count)) }
 
   /// Recomputes the final frontier; true if it moved.
   public mutating func updateFrontier(held: (OriginIndex) -> UInt64) -> Bool { frontier.update(held: held) }

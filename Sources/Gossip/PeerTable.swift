@@ -4,6 +4,8 @@ import Primitives
 /// What is known of one other member.
 struct PeerState: Sendable {
   var isConnected = false
+  /// It was down once, and `Defects.forgetsPeer`.
+  var isForgotten = false
   /// False while its queue of unsent bytes is over the limit: nothing is pushed to it then, it asks later.
   var isWritable = true
   /// On its disk, as it said.
@@ -12,7 +14,11 @@ struct PeerState: Sendable {
   var sent = VersionVector()
   /// Our acks that this connection has been told.
   var told = VersionVector()
+  /// Our newest promise that it has been told.
+  var toldPromise = Stamp.zero
   var lastHeartbeatMicroseconds: UInt64 = 0
+  /// When it was told all acks last.
+  var lastFullMicroseconds: UInt64 = 0
 
   /// A new connection: TCP may have lost what the last one was given.
   mutating func connect() {
@@ -20,7 +26,9 @@ struct PeerState: Sendable {
     isWritable = true
     sent = VersionVector()
     told = VersionVector()
+    toldPromise = .zero
     lastHeartbeatMicroseconds = 0
+    lastFullMicroseconds = 0
   }
 
   /// It was asked for `asked` and gave entries through `through`: less than nothing new means that it has no more.

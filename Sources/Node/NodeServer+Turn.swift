@@ -47,9 +47,10 @@ extension NodeServer {
 
   func tick() {
     guard !isStopping else { return }
+    // Before the turn, which may sync for long: the loop has just read what there was.
+    closeSilentConnections()
     replica.step(.tick, now: Self.now(), &effects)
     turn()
-    closeSilentConnections()
     writeAuditIfDue()
     publishMarket()
     for connection in touched { connection.flush() }
@@ -63,10 +64,7 @@ extension NodeServer {
     while index < effects.count, !hasStopped, !hasFailed {
       let effect = effects[index]
       index += 1
-      if let commit = effect.waitsFor, commit > committed {
-        deferred.append(effect)
-        continue
-      }
+      guard gate.admit(effect) else { continue }
       switch effect {
       case .append(let batch): pendingBatches.append(batch)
       case .persist(let key, let value): pendingRecords.append((key, value))
@@ -85,19 +83,14 @@ extension NodeServer {
       // After a failed sync nobody knows what is on disk: going on could acknowledge what is not.
       fail("the log cannot be written: \(error)")
       effects.removeAll()
-      deferred.removeAll()
+      gate.dropAll()
       return
     }
     if !pendingBatches.isEmpty { lastAppend = .now() }
     figures.committed(microseconds: UInt64((NIODeadline.now() - started).nanoseconds / 1000))
     pendingBatches.removeAll(keepingCapacity: true)
     pendingRecords.removeAll(keepingCapacity: true)
-    committed = number
-    let ready = deferred
-    deferred.removeAll(keepingCapacity: true)
-    for effect in ready {
-      if let commit = effect.waitsFor, commit > committed { deferred.append(effect) } else { perform(effect) }
-    }
+    for effect in gate.open(through: number) { perform(effect) }
     replica.step(.committed(number), now: Self.now(), &effects)
   }
 
@@ -181,16 +174,6 @@ extension NodeServer {
       }
     }
     send(.served(origin: range.origin, through: through), to: peer)
-  }
-}
-
-extension Effect {
-  /// The commit that must be durable before this may be carried out.
-  var waitsFor: CommitNumber? {
-    switch self {
-    case .send(_, _, let commit), .accepted(_, _, _, _, let commit), .report(_, _, let commit): commit
-    case .append, .persist, .commit, .serve, .dial, .disconnect, .refused, .notice, .halt: nil
-    }
   }
 }
 

@@ -51,8 +51,7 @@ public final class NodeServer: @unchecked Sendable {
   // The turn
   var effects: [Effect] = []
   var isTurnScheduled = false
-  var committed: CommitNumber = 0
-  var deferred: [Effect] = []
+  var gate = CommitGate()
   var pendingBatches: [Batch] = []
   var pendingRecords: [(key: String, value: [UInt8])] = []
   var touched: [Connection] = []
@@ -149,8 +148,9 @@ public final class NodeServer: @unchecked Sendable {
       settings.clockCeiling = Stamp(
         try ceiling.withReader { (reader) throws(CodecError) in try reader.readFixed("ceiling") })
     }
-    let audited = store.auditPosition.stamp
-    settings.finalStamp = audited > .zero ? Stamp(audited.value - 1) : .zero
+    let finality = RecoveredFinality(
+      origins: genesis.register.count, auditPosition: store.auditPosition, auditedEntries: store.counts().entries)
+    settings.finalStamp = finality.finalStamp
     var generator = SystemRandomNumberGenerator()
     let server = NodeServer(
       configuration: configuration, me: me, group: group, store: store,
@@ -158,7 +158,7 @@ public final class NodeServer: @unchecked Sendable {
       boot: UInt64.random(in: 1 ... .max, using: &generator), startedMilliseconds: now.wallMilliseconds)
     server.listener = listener
     do {
-      try server.recover(settings)
+      try server.recover(settings, finality)
     } catch {
       server.hasStopped = true
       server.stopped.fail(error)
@@ -169,30 +169,16 @@ public final class NodeServer: @unchecked Sendable {
     return server
   }
 
-  /// Reads the log into the replica.
-  ///
-  /// The audit tables may know final entries that the log has lost. Then it is read twice: the second time nothing is
-  /// final that a lost entry may belong before, else it would be refused when peers send it again. The tables keep what
-  /// they have; it was derived from the whole log.
-  private func recover(_ settings: ReplicaConfiguration) throws {
-    var newest = [Stamp](repeating: .zero, count: register.count)
-    let position = store.auditPosition
-    var audited: UInt64 = 0
-    var report = try readLog { batch in
-      newest[batch.origin.int] = batch.lastStamp
-      let isWhole = batch.lastKey <= position
-      audited += UInt64(
-        isWhole
-          ? batch.entries.count
-          : batch.entries.prefix { OrderKey(stamp: $0.stamp, origin: batch.origin) <= position }.count)
-    }
+  /// Reads the log into the replica; twice if it has lost what the audit tables know, as `RecoveredFinality` says.
+  private func recover(_ settings: ReplicaConfiguration, _ finality: RecoveredFinality) throws {
+    var finality = finality
+    var report = try readLog { finality.read($0) }
     for damage in report.damages {
       logger.error("log damaged, fetching it again from peers", metadata: ["damage": "\(damage)"])
     }
-    if audited < store.counts().entries {
+    if let lowered = finality.loweredFinalStamp {
       var settings = settings
-      // Whatever an origin has lost came after what it has left.
-      settings.finalStamp = min(settings.finalStamp, newest.min() ?? .zero)
+      settings.finalStamp = lowered
       replica = Replica(configuration: settings, signatures: configuration.key)
       auditQueue.removeAll()
       report = try readLog { _ in }
@@ -205,7 +191,7 @@ public final class NodeServer: @unchecked Sendable {
 
   private func readLog(_ body: (Batch) -> Void) throws -> RecoveryReport {
     let starts = register.origins.map { HashChain.start(cluster: cluster, origin: $0.origin, SHA256()) }
-    return try store.recover(own: me, chainStart: { starts[$0.int] }) { batch in
+    return try store.recover(own: me, chainStart: { $0.int < starts.count ? starts[$0.int] : .zero }) { batch in
       body(batch)
       input(.recover(batch))
       if replica.finalRunCount > 100_000 { collectFinal() }

@@ -7,8 +7,10 @@ extension MatchingEngine {
   /// - Complexity: O(undo records after `mark`).
   public mutating func rollback(to mark: UInt64) {
     precondition(mark >= journal.start && mark <= journal.end, "no such mark in the undo journal")
+    let stopsBefore = waitingStops
     while journal.end > mark { undo(journal.pop()) }
     journalMark = mark
+    if !defects.isEmpty { misremember(stopsBefore: stopsBefore) }
   }
 
   /// Everything before `mark` stays: its undo records go, and the slots of orders that it removed.

@@ -47,6 +47,8 @@ public struct MatchingEngine: ~Copyable {
   /// Position after the newest undo record. Only what this is between two entries is a mark.
   public internal(set) var journalMark: UInt64 = 0
   let bounds = Bounds()
+  /// None, but in tests of the simulator.
+  package var defects: Defects = []
   /// Levels of instruments whose definition was taken back, for `takeChangedLevels`.
   var vanishedLevels: ContiguousArray<LevelChange> = []
   // Scratch of `takeChangedLevels`: rows with changes, pages of one row, and pages outside their row's window.

@@ -7,8 +7,16 @@ import Primitives
 extension Replica {
   static let recentBooksMax = 32
 
+  /// What two replicas have in common if they may compare their books.
+  private mutating func comparedHash() -> Hash256 {
+    if configuration.defects.contains(.digestOfHeld) {
+      return VersionVector(sequencer.logs.map(\.held.sequence)).hash(sha)
+    }
+    return appliedHash()
+  }
+
   mutating func digest(isAnswer: Bool) -> Digest {
-    let applied = appliedHash()
+    let applied = comparedHash()
     // Not computed for a digest: under load vectors seldom match, and then nobody would look at it.
     let book = recentBooks.last { $0.applied == applied }?.book
     return Digest(
@@ -18,7 +26,7 @@ extension Replica {
 
   /// Hash of the book at the present vector, remembered; nil if one was computed a moment ago at another vector.
   private mutating func bookHashForDigest(_ now: LogicalTime) -> Hash256? {
-    let applied = appliedHash()
+    let applied = comparedHash()
     if let known = recentBooks.last(where: { $0.applied == applied }) { return known.book }
     guard now.monotonicMicroseconds >= lastBookHashMicroseconds + Self.bookHashMicrosecondsMin else { return nil }
     lastBookHashMicroseconds = now.monotonicMicroseconds
@@ -36,7 +44,7 @@ extension Replica {
 
   mutating func receive(_ digest: Digest, from peer: OriginIndex, _ now: LogicalTime, _ effects: inout [Effect]) {
     guard digest.view == configuration.view.number else { return }
-    guard digest.appliedHash == appliedHash() else {
+    guard digest.appliedHash == comparedHash() else {
       // Only a digest that started the round is answered, with what is held here: the other side asks for what it
       // lacks, and the same happens the other way round when it is its turn.
       if !digest.isAnswer {

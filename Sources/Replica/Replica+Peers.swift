@@ -10,6 +10,7 @@ extension Replica {
 
   mutating func linkUp(_ peer: OriginIndex, address: String, _ now: LogicalTime, _ effects: inout [Effect]) {
     gossip.linkUp(peer)
+    if let known = addresses[peer]?.address { dialer.succeeded(known, nowMicroseconds: now.monotonicMicroseconds) }
     if !address.isEmpty {
       dialer.succeeded(address, nowMicroseconds: now.monotonicMicroseconds)
       aliases.removeAll { $0.address == address }
@@ -33,6 +34,7 @@ extension Replica {
 
   /// Addresses to dial: of members that are known and not connected, and the seeds while somebody is unknown.
   mutating func dueAddresses(_ micros: UInt64) -> [String] {
+    guard gossip.connectedCount < configuration.view.members.count - 1 else { return [] }
     let table = addresses
     let connected = gossip.connectedPeers
     let mine = me
@@ -280,7 +282,9 @@ extension Replica {
     var lowest: OrderKey?
     for index in sequencer.logs.indices {
       let before = sequencer.logs[index].visible
-      guard let newest = sequencer.logs[index].reveal(nowMilliseconds: now.wallMilliseconds) else {
+      // This node's own stamps are believed here even when its clock has jumped back since.
+      let time = index == me.int ? UInt64.max : now.wallMilliseconds
+      guard let newest = sequencer.logs[index].reveal(nowMilliseconds: time) else {
         noticeQuarantine(index, now, &effects)
         continue
       }

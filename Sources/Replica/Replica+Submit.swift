@@ -40,7 +40,8 @@ extension Replica {
   /// Hashes and signs the open batch; it is appended and offered when the turn ends.
   mutating func sealOpenBatch() {
     guard !open.isEmpty else { return }
-    let bytes = open.canonicalBytes()
+    let isPoor = configuration.defects.contains(.codecLosesDisplay)
+    let bytes = isPoor ? open.bytesWithoutDisplay() : open.canonicalBytes()
     let hash = HashChain.link(previous: sequencer.logs[me.int].held.hash, bytes: bytes, sha)
     let head = Head(sequence: open.nextSequence - 1, hash: hash)
     let message = HashChain.signedHead(

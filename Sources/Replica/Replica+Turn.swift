@@ -16,7 +16,10 @@ extension Replica {
     applyRecovered(through: floor)
     sequencer.logs[index].append(batch)
     sequencer.logs[index].becameDurable(through: batch.lastSequence)
-    _ = sequencer.logs[index].reveal(nowMilliseconds: now.wallMilliseconds)
+    // What is this node's own, or was final before the restart, is believed even if the clock has jumped back since:
+    // nothing later may become final without it.
+    let isBelieved = batch.origin == me || batch.firstStamp <= configuration.finalStamp
+    _ = sequencer.logs[index].reveal(nowMilliseconds: isBelieved ? .max : now.wallMilliseconds)
     clock.merge(min(batch.lastStamp, batch.origin == me ? batch.lastStamp : configuration.finalStamp))
   }
 
@@ -208,7 +211,7 @@ extension Replica {
   mutating func rollBack(below key: OrderKey, _ now: LogicalTime, _ effects: inout [Effect]) {
     let index = sequencer.tailIndex(above: key)
     let depth = sequencer.tail.count - index
-    guard depth > 0 else { return }
+    guard depth > 0, !leavesOutRollback() else { return }
     if desk.count > 0 {
       for place in stride(from: sequencer.tail.count - 1, through: index, by: -1) {
         desk.undone(sequencer.tail[place].dot, events: Array(sequencer.events(ofTail: place)))

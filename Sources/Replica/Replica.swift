@@ -100,6 +100,7 @@ public struct Replica: ~Copyable {
         chainStart: HashChain.start(cluster: configuration.cluster, origin: registered.origin, sha))
     }
     sequencer = Sequencer(logs: logs)
+    sequencer.engine.defects = configuration.defects
     generator = SeededGenerator(seed: configuration.seed)
     gossip = Gossip(
       me: configuration.me, view: configuration.view, origins: logs.count, configuration: configuration.gossip,

@@ -22,6 +22,8 @@ public struct ReplicaConfiguration: Sendable {
   public var clockCeiling = Stamp.zero
   /// Final frontier of the last run: recovered entries up to it are final at once.
   public var finalStamp = Stamp.zero
+  /// None, but in tests of the simulator.
+  package var defects: Defects = [] { didSet { gossip.defects = defects } }
 
   public init(
     me: OriginIndex, genesis: Genesis, listenAddress: String, seeds: [String], bootMilliseconds: UInt64, seed: UInt64

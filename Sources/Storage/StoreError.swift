@@ -1,3 +1,4 @@
+import EventLog
 import Primitives
 
 /// What can go wrong with a node's file. Every description says what to do.

@@ -3,6 +3,7 @@ import NIOPosix
 import OrderBook
 import Primitives
 import Synchronization
+import Testing
 import Wire
 
 @testable import Client
@@ -45,13 +46,13 @@ final class FakeNode: Sendable {
   static let clusterID = SHA256().hash(Array("fake".utf8))
   static let key = Ed25519(seed: Array(repeating: 9, count: 32))!
 
-  /// Everything that was asked, in order.
   private let requests = Mutex<[ClientRequest]>([])
   private let closed = Atomic<Int>(0)
   private let server: any Channel
   let address: Address
 
-  var asked: [ClientRequest] { requests.withLock { $0 } }
+  /// Everything that was asked, in order; without pings, which the library sends when nothing else is said for long.
+  var asked: [ClientRequest] { requests.withLock { $0.filter { if case .ping = $0 { false } else { true } } } }
   var connectionsClosed: Int { closed.load(ordering: .relaxed) }
 
   private init(server: any Channel) {
@@ -168,14 +169,24 @@ func anOrder(_ price: Int64) -> Command {
   .order(Order(instrument: Dot("0-1")!, account: AccountID(7), side: .buy, priceTicks: price, quantityLots: 1))
 }
 
+extension Trait where Self == TimeLimitTrait {
+  /// For what nothing else ends. No bound on time tells right from wrong here: on a busy machine any thread may stand
+  /// still for seconds.
+  static var endsIfItHangs: Self { .timeLimit(.minutes(10)) }
+}
+
+/// For calls that are answered, however busy the machine.
+let patienceMilliseconds: Int64 = 300_000
+
 /// Runs `body` against a fresh fake node and a client of it, and puts both away.
 func withClient(
-  requestTimeoutMilliseconds: Int64 = 10_000, script: @escaping FakeNode.Script,
+  requestTimeoutMilliseconds: Int64 = patienceMilliseconds, script: @escaping FakeNode.Script,
   _ body: (RialtoClient, FakeNode) async throws -> Void
 ) async throws {
   let node = try await FakeNode.start(script: script)
   let client = try await RialtoClient.connect(
-    to: node.address, account: AccountID(7), requestTimeoutMilliseconds: requestTimeoutMilliseconds)
+    to: node.address, account: AccountID(7), timeoutMilliseconds: patienceMilliseconds,
+    requestTimeoutMilliseconds: requestTimeoutMilliseconds)
   try await body(client, node)
   await client.close()
   await node.stop()

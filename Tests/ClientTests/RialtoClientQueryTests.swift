@@ -5,7 +5,7 @@ import Wire
 
 @testable import Client
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.endsIfItHangs)
 struct RialtoClientQueryTests {
   private static let symbol = Symbol("BTC-USD")!
 

@@ -6,14 +6,15 @@ import Wire
 
 @testable import Client
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.endsIfItHangs)
 struct RialtoClientTests {
   // MARK: Connecting
 
   @Test func connectLearnsWhoTheNodeIs() async throws {
     let node = try await FakeNode.start()
     let client = try await RialtoClient.connect(
-      to: node.address, account: AccountID(7), name: "someone", clusterID: FakeNode.clusterID)
+      to: node.address, account: AccountID(7), name: "someone", clusterID: FakeNode.clusterID,
+      timeoutMilliseconds: patienceMilliseconds)
     #expect(client.welcome == Welcome(nodeName: "fake", origin: OriginIndex(1), stamp: Stamp(5)))
     #expect(client.nodeKey == FakeNode.key.publicKey)
     #expect(client.clusterID == FakeNode.clusterID)
@@ -26,7 +27,8 @@ struct RialtoClientTests {
     let node = try await FakeNode.start()
     let other = SHA256().hash([1])
     let error = await #expect(throws: ClientError.self) {
-      try await RialtoClient.connect(to: node.address, account: AccountID(7), clusterID: other)
+      try await RialtoClient.connect(
+        to: node.address, account: AccountID(7), clusterID: other, timeoutMilliseconds: patienceMilliseconds)
     }
     guard case .refused(let refusal) = error else { Issue.record("\(String(describing: error))"); return }
     #expect(refusal.code == .cluster)
@@ -36,7 +38,8 @@ struct RialtoClientTests {
   @Test func aNodeThatIsNotReadySaysSo() async throws {
     let node = try await FakeNode.start(admission: { _ in Refusal(.notReady, "recovering: try again in a second") })
     await #expect(throws: ClientError.refused(Refusal(.notReady, "recovering: try again in a second"))) {
-      try await RialtoClient.connect(to: node.address, account: AccountID(7))
+      try await RialtoClient.connect(
+        to: node.address, account: AccountID(7), timeoutMilliseconds: patienceMilliseconds)
     }
     await node.stop()
   }
@@ -45,7 +48,8 @@ struct RialtoClientTests {
     let node = try await FakeNode.start()
     await node.stop()
     let error = await #expect(throws: ClientError.self) {
-      try await RialtoClient.connect(to: node.address, account: AccountID(7))
+      try await RialtoClient.connect(
+        to: node.address, account: AccountID(7), timeoutMilliseconds: patienceMilliseconds)
     }
     guard case .connectFailed = error else { Issue.record("\(String(describing: error))"); return }
   }
@@ -83,10 +87,8 @@ struct RialtoClientTests {
       }
       // The fake names a command by its request number; the request that carried a price is known from the frames.
       var expected: [Int64: UInt64] = [:]
-      var frames = 0
       var last: UInt64 = 0
       for case .submit(let submit) in node.asked {
-        frames += 1
         #expect(submit.firstRequest == last + 1, "numbers ascend without holes")
         last += UInt64(submit.commands.count)
         for (offset, command) in submit.commands.enumerated() {
@@ -95,42 +97,78 @@ struct RialtoClientTests {
       }
       #expect(dots.mapValues(\.dot.sequence) == expected)
       #expect(dots.allSatisfy { $0.value.stamp.value == 1_000 + $0.value.dot.sequence })
-      #expect(frames < 500, "calls of one turn share a frame")
+    }
+  }
+
+  @Test func callsOfOneTurnShareAFrame() async throws {
+    let (done, finish) = AsyncStream.makeStream(of: Void.self)
+    try await withClient(script: { request, connection in
+      if case .submit(let submit) = request { connection.accept(submit) }
+    }) { client, node in
+      // The callback is on the event loop, so what it asks is asked within one turn.
+      client.submit([anOrder(1)]) { _, _ in
+        client.submit([anOrder(2)]) { _, _ in }
+        client.submit([anOrder(3)]) { _, _ in }
+        client.submit([anOrder(4)]) { _, _ in finish.finish() }
+      }
+      for await _ in done {}
+      #expect(
+        node.asked == [
+          .submit(SubmitRequest(firstRequest: 1, commands: [anOrder(1)])),
+          .submit(SubmitRequest(firstRequest: 2, commands: [anOrder(2), anOrder(3), anOrder(4)])),
+        ])
     }
   }
 
   @Test func manyCommandsStayWithinTheWindow() async throws {
-    let total = 200_000
-    let unanswered = Atomic<Int>(0)
-    let most = Atomic<Int>(0)
-    let answered = Atomic<Int>(0)
-    let wrong = Atomic<Int>(0)
+    // The library gives up a node of which it hears nothing for 15 s. Where threads stand still for that long it says
+    // nothing about the window: then once more.
+    for _ in 0..<10 {
+      let run = try await runOfManyCommands(total: 140_000)
+      if run.isGivenUp { continue }
+      #expect(run.inFlightMax == Limits.clientRequestsInFlightMax)
+      #expect(run.wrong == 0)
+      return
+    }
+    Issue.record("given up each time")
+  }
+
+  /// What became of many commands that a node answers only when a full window of them is there, or the rest.
+  private func runOfManyCommands(total: Int) async throws -> (inFlightMax: Int, wrong: Int, isGivenUp: Bool) {
+    let (received, unanswered, most) = (Counter(), Counter(), Counter())
+    let (answered, wrong, givenUp) = (Counter(), Counter(), Counter())
     let (done, finish) = AsyncStream.makeStream(of: Void.self)
-    // Holds everything back until a full window is there, or the rest.
     try await withClient(script: { request, connection in
       guard case .submit(let submit) = request else { return }
       connection.held.append(request)
       connection.counter += submit.commands.count
-      let open = unanswered.add(submit.commands.count, ordering: .relaxed).newValue
-      most.max(open, ordering: .relaxed)
+      connection.send(.pong(nonce: 0))
+      let open = unanswered.add(submit.commands.count)
+      most.value.max(open, ordering: .relaxed)
+      received.add(submit.commands.count)
       guard open >= Limits.clientRequestsInFlightMax || connection.counter == total else { return }
       for case .submit(let held) in connection.held {
-        unanswered.subtract(held.commands.count, ordering: .relaxed)
+        unanswered.add(-held.commands.count)
         connection.accept(held)
       }
       connection.held = []
     }) { client, _ in
-      client.submit((1...total).map { anOrder(Int64($0)) }, after: Stamp(3)) { position, outcome in
-        if case .accepted(let acceptance) = outcome, acceptance.dot.sequence == UInt64(position + 1) {
-        } else {
-          wrong.add(1, ordering: .relaxed)
+      // A little at a time, so that no turn of the loop is long.
+      for start in stride(from: 0, to: total, by: 2_000) {
+        let some = (start + 1...start + 2_000).map { anOrder(Int64($0)) }
+        client.submit(some, after: Stamp(3)) { position, outcome in
+          switch outcome {
+          case .accepted(let acceptance) where acceptance.dot.sequence == UInt64(start + position + 1): break
+          case .unknown(.connectionLost(let reason)) where reason.hasPrefix("nothing was heard"): givenUp.add(1)
+          case .accepted, .refused, .unknown: wrong.add(1)
+          }
+          if answered.add(1) == total { finish.finish() }
         }
-        if answered.add(1, ordering: .relaxed).newValue == total { finish.finish() }
+        while received.count < start + 2_000, client.isConnected { try await Task.sleep(for: .milliseconds(1)) }
       }
       for await _ in done {}
-      #expect(most.load(ordering: .relaxed) == Limits.clientRequestsInFlightMax)
-      #expect(wrong.load(ordering: .relaxed) == 0)
     }
+    return (most.count, wrong.count, givenUp.count > 0)
   }
 
   @Test func refusalsReachTheirCommands() async throws {
@@ -205,23 +243,38 @@ struct RialtoClientTests {
   }
 
   @Test func anUnansweredRequestTimesOut() async throws {
+    let late = ClientError.timedOut(milliseconds: 500)
     try await withClient(
-      requestTimeoutMilliseconds: 2_000,
+      requestTimeoutMilliseconds: 500,
       script: { request, connection in
-        // Answers the submission late, when nobody waits for it any more; then the ping.
+        // Answers the first submission only when the next one comes and nobody waits for the first any more.
         switch request {
-        case .submit: connection.held.append(request)
-        case .ping(let nonce):
+        case .submit:
+          connection.counter += 1
+          connection.held.append(request)
+          guard connection.counter > 1 else { return }
           for case .submit(let held) in connection.held { connection.accept(held) }
-          connection.send(.pong(nonce: nonce))
+          connection.held = []
+        case .ping(let nonce): connection.send(.pong(nonce: nonce))
         case .query, .subscribe, .unsubscribe, .ownUpdates: break
         }
       }
     ) { client, _ in
       let query = Task { try await client.status() }
-      await #expect(throws: ClientError.timedOut(milliseconds: 2_000)) { try await client.submit([anOrder(1)]) }
-      await #expect(throws: ClientError.timedOut(milliseconds: 2_000)) { try await query.value }
-      try await client.ping()
+      await #expect(throws: late) { try await client.submit([anOrder(1)]) }
+      await #expect(throws: late) { try await query.value }
+      // Half a second may be too short for what is answered, too: then the next one.
+      var answered: [Outcome] = []
+      for _ in 0..<200 where answered.isEmpty {
+        do {
+          answered = try await client.submit([anOrder(2)])
+        } catch let error as ClientError where error == late {
+          continue
+        }
+      }
+      guard case .accepted(let acceptance)? = answered.first else { Issue.record("\(answered)"); return }
+      // Not the answer to the first, nor the query: those have the numbers 1 and 2.
+      #expect(acceptance.dot.sequence > 2)
       #expect(client.isConnected)
     }
   }
@@ -239,7 +292,8 @@ struct RialtoClientTests {
   @Test func releasingTheClientClosesTheConnection() async throws {
     let node = try await FakeNode.start()
     do {
-      let client = try await RialtoClient.connect(to: node.address, account: AccountID(7))
+      let client = try await RialtoClient.connect(
+        to: node.address, account: AccountID(7), timeoutMilliseconds: patienceMilliseconds)
       #expect(client.isConnected)
     }
     while node.connectionsClosed == 0 { try await Task.sleep(for: .milliseconds(5)) }
@@ -279,4 +333,12 @@ struct RialtoClientTests {
       guard case .protocolViolation? = error else { Issue.record("\(String(describing: error))"); return }
     }
   }
+}
+
+private final class Counter: Sendable {
+  let value = Atomic<Int>(0)
+  var count: Int { value.load(ordering: .relaxed) }
+  /// - Returns: the sum.
+  @discardableResult
+  func add(_ number: Int) -> Int { value.add(number, ordering: .relaxed).newValue }
 }

@@ -6,8 +6,8 @@ import Testing
 import Wire
 
 /// What a client asks, and what it is told.
-@Suite struct ClientFlowTests {
-  @Test(.timeLimit(.minutes(1))) func anOrderIsToldItsWholeLife() async throws {
+@Suite(.endsIfItHangs) struct ClientFlowTests {
+  @Test func anOrderIsToldItsWholeLife() async throws {
     try await withCluster(3) { cluster in
       try await cluster.startAll()
       let instrument = try await cluster.defineInstrument()
@@ -40,7 +40,7 @@ import Wire
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func onlyTheOwnerCancels() async throws {
+  @Test func onlyTheOwnerCancels() async throws {
     try await withCluster(2) { cluster in
       try await cluster.startAll()
       let instrument = try await cluster.defineInstrument()
@@ -68,7 +68,7 @@ import Wire
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func aClientOrderIDTakesEffectOnceWhereverItIsSent() async throws {
+  @Test func aClientOrderIDTakesEffectOnceWhereverItIsSent() async throws {
     try await withCluster(3) { cluster in
       try await cluster.startAll()
       let instrument = try await cluster.defineInstrument()
@@ -97,7 +97,7 @@ import Wire
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func aClientThatPassesItsStampKeepsItsOrderAcrossNodes() async throws {
+  @Test func aClientThatPassesItsStampKeepsItsOrderAcrossNodes() async throws {
     try await withCluster(3) { cluster in
       try await cluster.startAll()
       let instrument = try await cluster.defineInstrument()
@@ -110,13 +110,17 @@ import Wire
         #expect(after < acceptance.stamp)
         after = acceptance.stamp
       }
-      // A little ahead of the node's clock is followed, much is not believed.
-      let ahead = Stamp(milliseconds: nowMilliseconds() + 300)
-      #expect(try await clients[0].accepted(.limit(instrument, .buy, 1, 1), after: ahead).stamp > ahead)
-      let far = Stamp(milliseconds: nowMilliseconds() + 60_000)
+      // A little ahead of the node's clock is followed, much is not believed. It was ahead if it still is afterwards.
+      try await eventually("an order before the stamp's time has come") {
+        let ahead = Stamp(milliseconds: nowMilliseconds() + 400)
+        let followed = try await clients[0].accepted(.limit(instrument, .buy, 1, 1), after: ahead)
+        #expect(followed.stamp > ahead)
+        return nowMilliseconds() < ahead.milliseconds
+      }
+      let far = Stamp(milliseconds: nowMilliseconds() + 3_600_000)
       let outcome = try await clients[0].submit([.limit(instrument, .buy, 1, 1)], after: far)[0]
       guard case .refused(let refusal) = outcome else {
-        Issue.record("a stamp a minute ahead was followed")
+        Issue.record("a stamp an hour ahead was followed")
         return
       }
       #expect(refusal.code == .stampAhead)
@@ -127,7 +131,7 @@ import Wire
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func nonsenseIsRejectedWithItsReasonAndTheRestGoesOn() async throws {
+  @Test func nonsenseIsRejectedWithItsReasonAndTheRestGoesOn() async throws {
     try await withCluster(2) { cluster in
       try await cluster.startAll()
       let instrument = try await cluster.defineInstrument()
@@ -185,7 +189,7 @@ import Wire
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func whatCannotBeAskedIsRefusedByItsCode() async throws {
+  @Test func whatCannotBeAskedIsRefusedByItsCode() async throws {
     try await withCluster(1) { cluster in
       try await cluster.startAll()
       let client = try await cluster.connect("n1")
@@ -207,14 +211,15 @@ import Wire
       #expect(try await client.trades().isEmpty)
 
       let other = Genesis.otherClusterID
-      await #expect(throws: ClientError.self) {
-        _ = try await RialtoClient.connect(to: cluster.address("n1"), account: AccountID(1), clusterID: other)
+      let refused = await #expect(throws: ClientError.self) {
+        try await cluster.undisturbed("a refusal") {
+          try await RialtoClient.connect(
+            to: cluster.address("n1"), account: AccountID(1), clusterID: other,
+            timeoutMilliseconds: Patience.milliseconds)
+        }
       }
-      do {
-        _ = try await RialtoClient.connect(to: cluster.address("n1"), account: AccountID(1), clusterID: other)
-      } catch ClientError.refused(let refusal) {
-        #expect(refusal.code == .cluster && refusal.text.contains("check cluster id"))
-      }
+      guard case .refused(let refusal)? = refused else { Issue.record("\(String(describing: refused))"); return }
+      #expect(refusal.code == .cluster && refusal.text.contains("check cluster id"))
     }
   }
 }

@@ -5,7 +5,7 @@ import Testing
 import Wire
 
 /// Any one address is enough: nodes find each other and agree.
-@Suite struct DiscoveryTests {
+@Suite(.endsIfItHangs) struct DiscoveryTests {
   /// Waits until every node has a link to every other one.
   private func everybodyConnected(_ clients: [RialtoClient]) async throws {
     for client in clients {
@@ -53,14 +53,14 @@ import Wire
     var fills: [OrderFill]
   }
 
-  @Test(.timeLimit(.minutes(1))) func threeNodesThatAllKnowTheFirst() async throws {
+  @Test func threeNodesThatAllKnowTheFirst() async throws {
     try await withCluster(3) { cluster in
       try await cluster.startAll()
       try await tradeAndAgree(cluster, orders: 200)
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func aChainInWhichEachKnowsTheOneBefore() async throws {
+  @Test func aChainInWhichEachKnowsTheOneBefore() async throws {
     try await withCluster(3) { cluster in
       try await cluster.start("n1")
       try await cluster.start("n2", peers: ["n1"])
@@ -69,7 +69,7 @@ import Wire
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func aSeedThatStartsLastIsFoundWhenItComes() async throws {
+  @Test func aSeedThatStartsLastIsFoundWhenItComes() async throws {
     try await withCluster(3) { cluster in
       let old = try await cluster.start("n1").address
       try await cluster.stop("n1")
@@ -81,15 +81,14 @@ import Wire
     }
   }
 
-  @Test(.timeLimit(.minutes(1)), arguments: [1, 2, 4]) func fiveNodesAgreeWhateverTheFanout(_ fanout: Int) async throws
-  {
+  @Test(arguments: [1, 2, 4]) func fiveNodesAgreeWhateverTheFanout(_ fanout: Int) async throws {
     try await withCluster(5) { cluster in
       try await cluster.startAll(fanout: fanout)
       try await tradeAndAgree(cluster, orders: 60)
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func aNodeThatIsToldItsOwnAddressJoinsAllTheSame() async throws {
+  @Test func aNodeThatIsToldItsOwnAddressJoinsAllTheSame() async throws {
     try await withCluster(2) { cluster in
       let first = try await cluster.start("n1").address
       try await cluster.start("n2", at: [first, first])

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Orders whose date passes while nobody sends anything.
-@Suite struct ExpiryTests {
+@Suite(.endsIfItHangs) struct ExpiryTests {
   private func order(
     _ instrument: Dot, _ price: Int64, lots: Int64, stop: Int64 = 0, until expiry: Stamp
   ) -> Command {
@@ -20,7 +20,7 @@ import Testing
   private func submit(
     to client: RialtoClient, _ commands: (Stamp) -> [Command]
   ) async throws -> (acceptances: [Acceptance], expiry: Stamp) {
-    for milliseconds in [1_500, 5_000, 15_000] as [UInt64] {
+    for milliseconds in [1_500, 6_000, 24_000] as [UInt64] {
       let expiry = Stamp(milliseconds: nowMilliseconds() + milliseconds)
       let acceptances = try await client.submit(commands(expiry)).map { outcome in
         guard case .accepted(let acceptance) = outcome else { throw TimedOut(description: "not taken: \(outcome)") }
@@ -28,10 +28,10 @@ import Testing
       }
       if let last = acceptances.last, last.stamp < expiry { return (acceptances, expiry) }
     }
-    throw TimedOut(description: "not even 15 s were enough to take an order")
+    throw TimedOut(description: "not even 24 s were enough to take an order")
   }
 
-  @Test(.timeLimit(.minutes(1))) func everyViewOfAnIdleClusterShowsWhatHasExpired() async throws {
+  @Test func everyViewOfAnIdleClusterShowsWhatHasExpired() async throws {
     try await withCluster(3) { cluster in
       try await cluster.startAll()
       let instrument = try await cluster.defineInstrument()
@@ -77,14 +77,15 @@ import Testing
       }
       #expect(try await told.last(of: some.dot, is: .expired).openLots == 4)
       #expect(try await told.last(of: alone.dot, is: .expired).filledLots == 3)
-      try await eventually("the levels have been told") { levels.withLock { $0[11] == 0 && $0[10] == 2 } }
+      // Not even told of, if they came and went between two rounds.
+      try await eventually("the levels have been told") { levels.withLock { ($0[11] ?? 0) == 0 && $0[10] == 2 } }
 
       // The next entry takes them out of the book: nothing is told twice, nothing comes back.
       try await clients[1].accepted(.limit(instrument, .buy, 9, 1))
       let after = try await clients.expectAgreement()
       #expect(after.bookHash != before.bookHash)
       try await eventually("the new level has been told") { levels.withLock { $0[9] == 1 } }
-      #expect(levels.withLock { $0 } == [11: 0, 10: 2, 9: 1])
+      #expect(levels.withLock { $0.filter { $0.value > 0 } } == [10: 2, 9: 1])
       for client in clients {
         let detail = try await client.order(.dot(alone.dot))
         #expect(detail.status == .expired && detail.openLots == 0 && detail.filledLots == 3 && detail.isFinal)
@@ -97,7 +98,7 @@ import Testing
   }
 
   /// A stop that waits expires too, and a node that starts again finds out what it showed before.
-  @Test(.timeLimit(.minutes(1))) func whatHasExpiredIsExpiredAfterARestart() async throws {
+  @Test func whatHasExpiredIsExpiredAfterARestart() async throws {
     try await withCluster(1) { cluster in
       try await cluster.startAll()
       let instrument = try await cluster.defineInstrument()
@@ -121,7 +122,7 @@ import Testing
   }
 
   /// Without the other member nothing is final, so nothing has expired for good.
-  @Test(.timeLimit(.minutes(1))) func whileNothingBecomesFinalNothingExpires() async throws {
+  @Test func whileNothingBecomesFinalNothingExpires() async throws {
     try await withCluster(2) { cluster in
       try await cluster.startAll()
       let instrument = try await cluster.defineInstrument()

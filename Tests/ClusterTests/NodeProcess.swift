@@ -1,4 +1,7 @@
+import Client
 import Foundation
+import OrderBook
+import Primitives
 import Testing
 import Wire
 
@@ -40,8 +43,8 @@ final class NodeProcess: @unchecked Sendable {
 
   /// Waits for its end.
   /// - Returns: its exit code; a signal's number, negative, if that ended it.
-  func exitCode(seconds: Double = 20) async throws -> Int32 {
-    try await eventually("the process ends", seconds: seconds) { !self.process.isRunning }
+  func exitCode() async throws -> Int32 {
+    try await eventually("the process ends") { !self.process.isRunning }
     return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
   }
 
@@ -57,6 +60,39 @@ final class NodeProcess: @unchecked Sendable {
         let said = try? JSONDecoder().decode(Announcement.self, from: Data(line.utf8))
       else { return nil }
       return Address(said.address)
+    }
+  }
+
+  /// A client of it, as soon as it listens.
+  func connect(clusterID: Hash256? = nil) async throws -> RialtoClient {
+    let address = try await address()
+    return try await eventually("a connection to \(address)") {
+      do {
+        return try await RialtoClient.connect(
+          to: address, account: AccountID(1), clusterID: clusterID, timeoutMilliseconds: Patience.milliseconds,
+          requestTimeoutMilliseconds: Patience.milliseconds)
+      } catch ClientError.connectionLost {
+        // The node gives up who does not finish the handshake in time.
+        return nil
+      }
+    }
+  }
+
+  /// A connection that has named an account.
+  func rawClient() async throws -> RawConnection {
+    let address = try await address()
+    return try await eventually("a handshake with \(address)") {
+      do {
+        let raw = try RawConnection(to: address)
+        try await raw.shake(
+          Handshake.client(
+            clusterID: nil, account: 7, name: "raw", nonce: RawConnection.nonce(),
+            signatures: Ed25519(seed: Array(repeating: 1, count: 32))!))
+        return raw
+      } catch let refusal as Refusal where refusal == RawConnection.closedUnrefused {
+        // As above.
+        return nil
+      }
     }
   }
 

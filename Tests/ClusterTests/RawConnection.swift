@@ -1,7 +1,9 @@
 import Client
 import Foundation
+import Gossip
 import NIOCore
 import Primitives
+import Synchronization
 import Testing
 import Wire
 
@@ -21,12 +23,44 @@ final class RawConnection {
     case closed
   }
 
-  private let descriptor: Int32
+  /// The socket, for whoever sends: a test, and a thread that keeps the link alive meanwhile.
+  private final class Line: Sendable {
+    let descriptor: Int32
+    private let isOver = Mutex(false)
+
+    init(_ descriptor: Int32) { self.descriptor = descriptor }
+    deinit { Foundation.close(descriptor) }
+
+    /// - Returns: false if the other side has closed, or nothing more is to be sent.
+    func send(_ bytes: [UInt8]) -> Bool {
+      isOver.withLock { isOver in
+        var sent = 0
+        while !isOver, sent < bytes.count {
+          let count = bytes[sent...].withUnsafeBytes {
+            Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+          }
+          if count <= 0 { isOver = true } else { sent += count }
+        }
+        return !isOver
+      }
+    }
+
+    func end(_ how: Int32) {
+      isOver.withLock { isOver in
+        isOver = true
+        shutdown(descriptor, how)
+      }
+    }
+  }
+
+  private let line: Line
+  private var descriptor: Int32 { line.descriptor }
   private var splitter = FrameSplitter(bytesMax: Limits.peerFrameBytesMax)
   private var isClosed = false
 
   init(to address: Address) throws {
-    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    line = Line(descriptor)
     var target = sockaddr_in()
     target.sin_family = sa_family_t(AF_INET)
     target.sin_port = address.port.bigEndian
@@ -39,20 +73,17 @@ final class RawConnection {
     try #require(result == 0, "cannot connect to \(address)")
   }
 
-  deinit { Foundation.close(descriptor) }
+  deinit { line.end(Int32(SHUT_RDWR)) }
 
   /// - Returns: false if the other side has closed.
   @discardableResult
-  func send(_ bytes: [UInt8]) -> Bool {
-    var sent = 0
-    while sent < bytes.count {
-      let count = bytes[sent...].withUnsafeBytes {
-        Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-      }
-      if count <= 0 { return false }
-      sent += count
+  func send(_ bytes: [UInt8]) -> Bool { line.send(bytes) }
+
+  /// Sends this ten times a second until the connection is over, on a thread of its own: who says nothing is closed.
+  func keepSaying(_ bytes: [UInt8]) {
+    Thread.detachNewThread { [line] in
+      while line.send(bytes) { usleep(100_000) }
     }
-    return true
   }
 
   @discardableResult
@@ -76,11 +107,11 @@ final class RawConnection {
   }
 
   /// Nothing more will be sent.
-  func finish() { shutdown(descriptor, Int32(SHUT_WR)) }
+  func finish() { line.end(Int32(SHUT_WR)) }
 
   /// The next frame, or the end.
-  func next(seconds: Double = 20) async throws -> Event {
-    try await eventually("a frame or the end", seconds: seconds) { try self.nextNow() }
+  func next() async throws -> Event {
+    try await eventually("a frame or the end") { try self.nextNow() }
   }
 
   /// Nil if nothing has come.
@@ -95,16 +126,28 @@ final class RawConnection {
     }
   }
 
+  /// Reads until a frame has what is looked for. A node that goes on and on is not listened to for ever.
+  /// - Returns: nil if the other side has closed before.
+  func find<Value>(_ what: String, _ probe: (Frame) throws -> Value?) async throws -> Value? {
+    let deadline = ContinuousClock.now + .seconds(Patience.seconds)
+    while case .frame(let frame) = try await next() {
+      if let value = try probe(frame) { return value }
+      guard ContinuousClock.now < deadline else { throw TimedOut(description: "never came: \(what)") }
+    }
+    return nil
+  }
+
   /// Reads everything until the other side closes.
-  func end(seconds: Double = 20) async throws -> End {
+  func end() async throws -> End {
     var last = End.closed
-    while case .frame(let frame) = try await next(seconds: seconds) {
+    let _: Never? = try await find("the end") { frame in
       if frame.type == HandshakeFrame.refusal.rawValue {
         let refusal = try frame.body.withUnsafeReadableBytes { try Refusal(body: $0) }
         last = .refused(refusal.code, refusal.text)
       } else if frame.type == ClientFrame.goodbye.rawValue, case .goodbye(let text) = try NodeMessage.decode(frame) {
         last = .goodbye(text)
       }
+      return nil
     }
     return last
   }
@@ -129,22 +172,38 @@ final class RawConnection {
         case .refuse(let refusal), .fail(let refusal): throw refusal
         }
       }
-      guard case .frame(let frame) = try await next() else { throw Refusal(.busy, "closed without a refusal") }
+      guard case .frame(let frame) = try await next() else { throw Self.closedUnrefused }
       actions = frame.body.withUnsafeReadableBytes { handshake.receive(type: frame.type, body: $0) }
     }
   }
+
+  /// Stands for a refusal where there was none.
+  static let closedUnrefused = Refusal(.busy, "closed without a refusal")
 
   static func nonce() -> [UInt8] { (0..<Hello.nonceByteCount).map { _ in UInt8.random(in: .min ... .max) } }
 }
 
 extension TestCluster {
   /// A connection that has shown the key of a member, which does not run here.
+  /// - Parameter isSilent: else it says now and then that it is there, and nothing more.
   func rawMember(
-    _ name: String, to target: String, boot: UInt64 = .random(in: 1 ... .max)
+    _ name: String, to target: String, boot: UInt64 = .random(in: 1 ... .max), isSilent: Bool = false
   ) async throws -> RawConnection {
-    let connection = try RawConnection(to: try address(target))
-    try await connection.shake(memberHandshake(name, boot: boot))
+    let connection = try await raw(to: target, memberHandshake(name, boot: boot))
+    if !isSilent {
+      let heartbeat = PeerMessage.heartbeat(Heartbeat(view: 0, beat: nil, acks: []))
+      connection.keepSaying(.frame(type: heartbeat.frameType, body: heartbeat.body))
+    }
     return connection
+  }
+
+  private func raw(to target: String, _ handshake: Handshake) async throws -> RawConnection {
+    let address = try address(target)
+    return try await undisturbed("a handshake with \(target)") {
+      let connection = try RawConnection(to: address)
+      try await connection.shake(handshake)
+      return connection
+    }
   }
 
   func memberHandshake(_ name: String, boot: UInt64 = 1) -> Handshake {
@@ -156,9 +215,7 @@ extension TestCluster {
 
   /// A connection that has named an account.
   func rawClient(to target: String, account: UInt64 = 9) async throws -> RawConnection {
-    let connection = try RawConnection(to: try address(target))
-    try await connection.shake(clientHandshake(account: account))
-    return connection
+    try await raw(to: target, clientHandshake(account: account))
   }
 
   func clientHandshake(account: UInt64 = 9, clusterID: Hash256? = nil) -> Handshake {

@@ -56,7 +56,7 @@ final class TestCluster: Sendable {
     try #require(known.count == peers.count, "a peer does not run")
     let log = log
     var logger = Logger(label: name, factory: { _ in RecordingHandler(recorder: log) })
-    logger.logLevel = .info
+    logger.logLevel = .debug
     var configuration = NodeConfiguration(
       genesis: genesis, key: key(name), dataDirectory: directory(name), listen: Address(host: "127.0.0.1", port: 0),
       peers: known + addresses, seed: UInt64(origin(name).value) + 7, logger: logger)
@@ -74,6 +74,8 @@ final class TestCluster: Sendable {
   func server(_ name: String) throws -> NodeServer {
     try #require(servers.withLock { $0[name] }, "\(name) does not run")
   }
+
+  var running: [NodeServer] { servers.withLock { Array($0.values) } }
 
   func address(_ name: String) throws -> Address { try server(name).address }
 
@@ -96,9 +98,13 @@ final class TestCluster: Sendable {
   func connect(
     _ name: String, account: UInt64 = 1, onUpdates: (@Sendable ([OrderUpdate]) -> Void)? = nil
   ) async throws -> RialtoClient {
-    try await RialtoClient.connect(
-      to: try address(name), account: AccountID(account), name: "test", clusterID: genesis.clusterID,
-      requestTimeoutMilliseconds: 30_000, onUpdates: onUpdates)
+    let address = try address(name)
+    return try await undisturbed("a connection to \(name)") {
+      try await RialtoClient.connect(
+        to: address, account: AccountID(account), name: "test", clusterID: genesis.clusterID,
+        timeoutMilliseconds: Patience.milliseconds, requestTimeoutMilliseconds: Patience.milliseconds,
+        onUpdates: onUpdates)
+    }
   }
 
   /// Defines the instrument by one node, waits until every running one has it.
@@ -128,35 +134,13 @@ func withCluster(_ count: Int, salt: UInt8 = 1, _ body: (TestCluster) async thro
   await cluster.end()
 }
 
-struct TimedOut: Error, CustomStringConvertible {
-  let description: String
-}
-
-/// Asks again and again until there is a value.
-/// - Throws: `TimedOut`; what `probe` throws.
-func eventually<Value>(
-  _ what: String, seconds: Double = 30, _ probe: () async throws -> Value?
-) async throws -> Value {
-  let deadline = ContinuousClock.now + .seconds(seconds)
-  while true {
-    if let value = try await probe() { return value }
-    guard ContinuousClock.now < deadline else { throw TimedOut(description: "not within \(seconds) s: \(what)") }
-    try await Task.sleep(for: .milliseconds(10))
-  }
-}
-
-/// As above, for a condition.
-func eventually(_ what: String, seconds: Double = 30, _ probe: () async throws -> Bool) async throws {
-  _ = try await eventually(what, seconds: seconds) { try await probe() ? true : nil }
-}
-
 extension [RialtoClient] {
   /// Waits until all nodes hold the same entries, everything is final and in the tables.
   /// - Returns: the statuses then; hashes are for the caller to compare.
-  func quiet(seconds: Double = 30) async throws -> [NodeStatus] {
+  func quiet() async throws -> [NodeStatus] {
     var last: [NodeStatus] = []
     do {
-      return try await eventually("all nodes are quiet", seconds: seconds) {
+      return try await eventually("all nodes are quiet") {
         last = []
         for client in self { last.append(try await client.status()) }
         let isQuiet = last.allSatisfy { $0.entries == last[0].entries && $0.tentative == 0 && $0.auditLag == 0 }
@@ -186,6 +170,7 @@ final class LogRecorder: Sendable {
   private let lines = Mutex<[String]>([])
   func add(_ line: String) { lines.withLock { $0.append(line) } }
   func contains(_ text: String) -> Bool { lines.withLock { $0.contains { $0.contains(text) } } }
+  func count(_ text: String) -> Int { lines.withLock { $0.count { $0.contains(text) } } }
   var all: [String] { lines.withLock { $0 } }
 }
 

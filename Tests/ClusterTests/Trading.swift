@@ -120,7 +120,7 @@ final class UpdateRecorder: Sendable {
   @discardableResult
   func rejection(of entry: Dot, for reason: RejectReason) async throws -> OrderUpdate {
     do {
-      return try await eventually("rejection of \(entry): \(reason)", seconds: 15) {
+      return try await eventually("rejection of \(entry): \(reason)") {
         let last = self.all(of: entry).last
         return last?.rejectReason == reason ? last : nil
       }
@@ -133,7 +133,7 @@ final class UpdateRecorder: Sendable {
   @discardableResult
   func last(of entry: Dot, is state: UpdateState) async throws -> OrderUpdate {
     do {
-      return try await eventually("update of \(entry): \(state)", seconds: 15) {
+      return try await eventually("update of \(entry): \(state)") {
         let last = self.all(of: entry).last
         return last?.state == state ? last : nil
       }

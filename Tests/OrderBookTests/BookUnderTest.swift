@@ -1,3 +1,4 @@
+import Oracle
 import Primitives
 
 @testable import OrderBook
@@ -28,7 +29,7 @@ extension Oracle: BookUnderTest {
     apply(command, at: dot, stamp: stamp)
   }
   var definitions: [(dot: Dot, instrument: Instrument)] { books.map { ($0.dot, $0.instrument) } }
-  mutating func hash() -> Hash256 { bookHash }
+  mutating func hash() -> Hash256 { bookHash() }
   var contradiction: String? { nil }
 }
 

@@ -1,3 +1,4 @@
+import Oracle
 import OrderBook
 import Primitives
 import Testing

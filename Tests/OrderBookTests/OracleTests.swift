@@ -1,3 +1,4 @@
+import Oracle
 import Primitives
 import Testing
 
@@ -32,7 +33,7 @@ import Testing
   static func differenceInState(_ engine: inout MatchingEngine, _ oracle: Oracle) -> String? {
     let hash = engine.bookHash()
     if hash != engine.recomputedBookHash() { return "the kept hash differs from the recomputed one" }
-    if hash != oracle.bookHash { return "the hash is not as defined" }
+    if hash != oracle.bookHash() { return "the hash is not as defined" }
     if engine.restingOrders != oracle.restingOrders { return "\(engine.restingOrders) orders rest" }
     if engine.waitingStops != oracle.waitingStops { return "\(engine.waitingStops) stops wait" }
     if engine.tombstones.count != oracle.stones.count { return "\(engine.tombstones.count) tombstones" }

@@ -1,4 +1,5 @@
 import Foundation
+import Oracle
 import OrderBook
 import Primitives
 import Testing

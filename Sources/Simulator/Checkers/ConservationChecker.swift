@@ -1,0 +1,52 @@
+import EventLog
+import Oracle
+import OrderBook
+import Primitives
+import Replica
+
+/// Placed is open, filled, cancelled, expired, rejected and reduced, for every order; nothing is overfilled; orders
+/// trade by price, then time. Read from final events alone, by a ledger that does not know how orders are matched.
+struct ConservationChecker: Checker {
+  let name = "conservation"
+  private var once: FinalOnce
+  private var ledger = Ledger()
+
+  init(nodes: Int) { once = FinalOnce(nodes: nodes) }
+
+  mutating func started(_ node: SimulatedNode, _ world: Simulation) { once.restarted(node.index) }
+
+  mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
+    for index in once.news(run, from: node.index) {
+      let item = run.items[index]
+      guard case .command(let command) = item.entry.payload else { continue }
+      do throws(Ledger.Mistake) {
+        try ledger.follow(command, at: item.dot, stamp: item.entry.stamp, Array(run.events(at: index)))
+      } catch {
+        return "\(item.dot): \(error.text)"
+      }
+    }
+    return nil
+  }
+
+  mutating func end(_ world: Simulation) -> String? {
+    for account in ledger.accounts where !account.lots.isBalanced {
+      return "\(account.dot) does not balance: \(account.lots)"
+    }
+    return nil
+  }
+}
+
+/// The engine's own structure is whole, in every tentative state that a sample meets: never crossed, no empty level,
+/// sums right. The check itself stops the process when it is not; here it only has to run.
+struct StructureChecker: Checker {
+  let name = "structure"
+  private var samples = 0
+
+  mutating func sample(_ world: Simulation) -> String? {
+    samples += 1
+    // It walks the whole book: one node each time.
+    let node = world.nodes[samples % world.nodes.count]
+    node.process?.replica.withBook { $0.checkInvariants() }
+    return nil
+  }
+}

@@ -1,0 +1,88 @@
+import EventLog
+import Oracle
+import OrderBook
+import Primitives
+import Replica
+
+/// What clients are told adds up: each report goes on from the one before, corrections included, and when everything is
+/// final the last one is what the ledger of final events says.
+struct ReportsChecker: Checker {
+  let name = "reports"
+
+  private struct Told {
+    var fills: [OrderReport.ReportedFill] = []
+    var last: OrderReport?
+  }
+
+  private var once: FinalOnce
+  private var ledger = Ledger()
+  /// Of each node's present process: what it follows, in order, and what it told. The dictionary is looked up only.
+  private var followed: [[Dot]]
+  private var told: [[Dot: Told]]
+
+  init(nodes: Int) {
+    once = FinalOnce(nodes: nodes)
+    followed = Array(repeating: [], count: nodes)
+    told = Array(repeating: [:], count: nodes)
+  }
+
+  mutating func started(_ node: SimulatedNode, _ world: Simulation) {
+    once.restarted(node.index)
+    // Whoever followed through the old process has lost its connection.
+    followed[node.index].removeAll()
+    told[node.index].removeAll()
+  }
+
+  mutating func followed(_ entries: [Acknowledged], _ world: Simulation) {
+    for entry in entries {
+      if case .order = entry.command { followed[entry.dot.origin.int].append(entry.dot) }
+    }
+  }
+
+  mutating func reported(_ reports: [OrderReport], _ node: SimulatedNode, _ world: Simulation) -> String? {
+    for report in reports {
+      var entry = told[node.index][report.entry] ?? Told()
+      guard report.fillsStanding <= entry.fills.count else {
+        return "\(report) lets \(report.fillsStanding) fills stand, only \(entry.fills.count) were told"
+      }
+      if report.fillsStanding < entry.fills.count, !report.isCorrection {
+        return "\(report) takes fills back and is no correction"
+      }
+      entry.fills = entry.fills.prefix(report.fillsStanding) + report.newFills
+      let filled = entry.fills.reduce(0) { $0 + $1.quantityLots }
+      if filled != report.filledLots { return "\(report) says so much is filled, its fills say \(filled)" }
+      entry.last = report
+      told[node.index][report.entry] = entry
+    }
+    return nil
+  }
+
+  mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
+    for index in once.news(run, from: node.index) {
+      let item = run.items[index]
+      guard case .command(let command) = item.entry.payload else { continue }
+      // What is wrong with the events themselves is another checker's.
+      try? ledger.follow(command, at: item.dot, stamp: item.entry.stamp, Array(run.events(at: index)))
+    }
+    return nil
+  }
+
+  mutating func end(_ world: Simulation) -> String? {
+    guard world.nodes.allSatisfy({ $0.condition == .running }) else { return nil }
+    for node in world.nodes {
+      for dot in followed[node.index] {
+        guard let account = ledger[dot] else { return "\(dot) is final nowhere" }
+        guard let last = told[node.index][dot]?.last else {
+          return "nothing was ever told of \(dot), which is \(account.status)"
+        }
+        // One whose date has come is told so before an entry takes it out of the book.
+        if last.state == .expired, !account.status.isTerminal, account.order.expiry > .zero { continue }
+        if last.state.rawValue != account.status.rawValue || Int128(last.filledLots) != account.lots.filled {
+          return "\(dot) was last told as \(last.state), \(last.filledLots) filled; it is \(account.status), "
+            + "\(account.lots.filled) filled"
+        }
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,144 @@
+import EventLog
+import Primitives
+
+/// One machine's disk: what a node's store keeps there, as bytes, with the faults that disks have.
+///
+/// A transaction is one commit of the store: it is there whole or not at all, as SQLite's write-ahead log makes it; one
+/// whose sync never returned may be either after a crash.
+struct SimulatedDisk {
+  /// Batches of each origin, by its place in the register, in order.
+  private(set) var logs: [[LogRow]]
+  /// By key; few.
+  private(set) var records: [(key: String, value: [UInt8])] = []
+  /// How far the audit tables are written, behind the log.
+  private(set) var auditPosition = OrderKey.zero
+  private(set) var auditEntries: UInt64 = 0
+
+  var isFull = false
+  var isUnreadable = false
+  var failsNextSync = false
+  /// Added to each sync, in microseconds.
+  var slowness: UInt64 = 0
+
+  private var pendingBatches: [Batch] = []
+  private var pendingRecords: [(key: String, value: [UInt8])] = []
+  private var pendingAudit: (position: OrderKey, entries: UInt64)?
+
+  init(origins: Int) { logs = Array(repeating: [], count: origins) }
+
+  // MARK: Writing
+
+  mutating func append(_ batch: Batch) { pendingBatches.append(batch) }
+  mutating func put(_ key: String, _ value: [UInt8]) { pendingRecords.append((key, value)) }
+  mutating func putAudit(_ position: OrderKey, entries: UInt64) { pendingAudit = (position, entries) }
+
+  /// What was written since the last sync is on disk now.
+  mutating func sync() {
+    for batch in pendingBatches {
+      logs[batch.origin.int].append(LogRow(batch))
+    }
+    for (key, value) in pendingRecords {
+      if let place = records.firstIndex(where: { $0.key == key }) {
+        records[place].value = value
+      } else {
+        records.append((key, value))
+      }
+    }
+    if let pendingAudit { (auditPosition, auditEntries) = pendingAudit }
+    forgetUnsynced()
+  }
+
+  mutating func forgetUnsynced() {
+    pendingBatches.removeAll(keepingCapacity: true)
+    pendingRecords.removeAll(keepingCapacity: true)
+    pendingAudit = nil
+  }
+
+  // MARK: Reading
+
+  func record(_ key: String) -> [UInt8]? { records.first { $0.key == key }?.value }
+
+  /// Entries of an origin's log on this disk.
+  func entries(of origin: Int) -> UInt64 { logs[origin].last?.lastSequence ?? 0 }
+
+  /// Whole batches of a range, each checked against its stored hash; those before a damaged one, if there is one.
+  func batches(
+    _ range: ClosedRange<UInt64>, of origin: Int, chainStart: Hash256, bytesMax: Int, _ sha: SHA256
+  )
+    -> [SealedBatch]
+  {
+    var low = 0
+    var high = logs[origin].count
+    while low < high {
+      let middle = (low + high) / 2
+      if logs[origin][middle].lastSequence < range.lowerBound { low = middle + 1 } else { high = middle }
+    }
+    var found: [SealedBatch] = []
+    var bytes = 0
+    for index in low..<logs[origin].count {
+      let row = logs[origin][index]
+      guard row.firstSequence <= range.upperBound, let hash = row.hash, let signature = row.signature else { break }
+      bytes += row.bytes.count
+      if !found.isEmpty, bytes > bytesMax { break }
+      let previous = index == 0 ? chainStart : logs[origin][index - 1].hash ?? .zero
+      guard HashChain.link(previous: previous, bytes: row.bytes, sha) == hash else { break }
+      found.append(SealedBatch(bytes: row.bytes, view: row.view, signature: signature))
+    }
+    return found
+  }
+
+  // MARK: Damage
+
+  /// Flips one bit of a stored batch that `choice` names; nil if there is none.
+  /// - Returns: the origin whose log is damaged, and from which sequence.
+  mutating func flipBit(_ choice: UInt64) -> (origin: Int, sequence: UInt64)? {
+    let total = logs.reduce(0) { $0 + $1.count }
+    guard total > 0 else { return nil }
+    var place = Int(choice % UInt64(total))
+    for origin in logs.indices {
+      guard place >= logs[origin].count else {
+        let byte = Int((choice >> 20) % UInt64(logs[origin][place].bytes.count))
+        logs[origin][place].bytes[byte] ^= 1 << UInt8(choice >> 40 & 7)
+        return (origin, logs[origin][place].firstSequence)
+      }
+      place -= logs[origin].count
+    }
+    return nil
+  }
+
+  /// Drops an origin's rows from `sequence` on: they are damaged, and peers have them.
+  mutating func cut(_ origin: Int, from sequence: UInt64) {
+    logs[origin].removeAll { $0.firstSequence >= sequence }
+  }
+
+  mutating func wipe() { self = SimulatedDisk(origins: logs.count) }
+}
+
+extension SimulatedDisk: LogSource {
+  func origins() throws(Never) -> [OriginIndex] {
+    logs.indices.filter { !logs[$0].isEmpty }.map { OriginIndex(UInt32($0)) }
+  }
+
+  func places(of origin: OriginIndex, after sequence: UInt64, max: Int) throws(Never) -> [LogPlace] {
+    let rows = logs[origin.int]
+    var low = 0
+    var high = rows.count
+    while low < high {
+      let middle = (low + high) / 2
+      if rows[middle].firstSequence <= sequence { low = middle + 1 } else { high = middle }
+    }
+    return (low..<min(rows.count, low + max)).map {
+      LogPlace(
+        row: Int64($0) << 16 | Int64(origin.value), firstSequence: rows[$0].firstSequence,
+        firstStamp: rows[$0].firstStamp)
+    }
+  }
+
+  func row(_ place: LogPlace) throws(Never) -> LogRow? { logs[Int(place.row & 0xFFFF)][Int(place.row >> 16)] }
+
+  func extent(of origin: OriginIndex, from sequence: UInt64) throws(Never) -> (batches: Int, entries: UInt64) {
+    let lost = logs[origin.int].filter { $0.firstSequence >= sequence }
+    guard let last = lost.last else { return (0, 0) }
+    return (lost.count, last.lastSequence - sequence + 1)
+  }
+}

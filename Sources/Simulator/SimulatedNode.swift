@@ -1,0 +1,80 @@
+import EventLog
+import Gossip
+import Membership
+import Primitives
+import Replica
+
+/// One machine: its disk and clocks stay, its processes come and go.
+package final class SimulatedNode {
+  enum Condition: Equatable {
+    case running
+    /// Not running; it will be started again.
+    case down
+    /// It has stopped for good and said why: its data was lost, or it would break a promise.
+    case out(String)
+  }
+
+  let index: Int
+  var disk: SimulatedDisk
+  var clock: SimulatedClock
+  var condition = Condition.down
+  var process: SimulatedProcess?
+  var timeline = Timeline()
+  /// How often it was started.
+  var boots: UInt64 = 0
+  /// Its disk was damaged or wiped: what it held is no longer promised.
+  var hasLostData = false
+  /// Faults that hold it now.
+  var pauses = 0
+  var slowness: UInt64 = 0
+  /// What came while it was paused.
+  var parked: [WorldEvent] = []
+
+  init(index: Int, origins: Int, clock: SimulatedClock) {
+    self.index = index
+    disk = SimulatedDisk(origins: origins)
+    self.clock = clock
+  }
+
+  var name: String { "n\(index + 1)" }
+  var origin: OriginIndex { OriginIndex(UInt32(index)) }
+  static func address(_ index: Int, boot: UInt64) -> String { "n\(index + 1):\(boot)" }
+
+  /// The node that an address names, and the run of it.
+  static func parse(_ address: String) -> (node: Int, boot: UInt64)? {
+    let parts = address.split(separator: ":")
+    guard parts.count == 2, let node = Int(parts[0].dropFirst()), let boot = UInt64(parts[1]) else { return nil }
+    return (node - 1, boot)
+  }
+}
+
+/// One run of a node, from its start to its end.
+final class SimulatedProcess {
+  let boot: UInt64
+  var replica: Replica
+  var gate = CommitGate()
+  /// Effects that are not carried out yet; they wait while a commit is under way.
+  var effects: [Effect] = []
+  var next = 0
+  /// The process does nothing else before this: a commit or slow work is under way.
+  var busyUntil: UInt64 = 0
+  var commitUnderWay: CommitNumber?
+  var isTurnScheduled = false
+  /// By peer.
+  var links: [SimulatedConnection?]
+  var lastHeard: [UInt64]
+  /// Finals that the audit tables lack, and how far they would bring them.
+  var auditedEntries: UInt64 = 0
+  var finalEntries: UInt64 = 0
+  var finalKey = OrderKey.zero
+  /// The frame of the batch that was sent last: it goes to several peers.
+  var lastBatch: (signature: Signature, bytes: [UInt8])?
+  var rollbacksSeen: UInt64 = 0
+
+  init(boot: UInt64, replica: consuming Replica, peers: Int) {
+    self.boot = boot
+    self.replica = replica
+    links = Array(repeating: nil, count: peers)
+    lastHeard = Array(repeating: 0, count: peers)
+  }
+}

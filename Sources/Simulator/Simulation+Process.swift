@@ -1,0 +1,238 @@
+import EventLog
+import Gossip
+import OrderBook
+import Primitives
+import Replica
+
+/// A process: starts, steps, turns, commits and ends. It does for its replica what a node's shell does.
+extension Simulation {
+  /// Audit tables are written behind the log; a restart knows what is final only as far as they go.
+  private static let auditEntriesBehind: UInt64 = 200
+
+  // MARK: Starting and ending
+
+  func start(_ node: SimulatedNode) {
+    guard node.condition == .down, node.process == nil else { return }
+    // Whoever runs it tries again.
+    guard !node.disk.isUnreadable, !node.disk.isFull else { return schedule(.start(node: node.index), after: 500_000) }
+    node.boots += 1
+    let clock = node.clock.read(now)
+    var settings = ReplicaConfiguration(
+      me: node.origin, genesis: genesis, listenAddress: SimulatedNode.address(node.index, boot: node.boots),
+      seeds: nodes.indices.filter { $0 != node.index }.map { SimulatedNode.address($0, boot: 0) },
+      bootMilliseconds: clock.wallMilliseconds &+ node.boots, seed: generator.next())
+    settings.gossip.fanout = profile.fanout
+    settings.defects = defects
+    if let ceiling = node.disk.record(RecordKey.clockCeiling) {
+      settings.clockCeiling = Stamp(
+        (try? ceiling.withReader { (reader) throws(CodecError) in try reader.readFixed("ceiling") }) ?? 0)
+    }
+    let process: SimulatedProcess
+    do {
+      process = try recover(node, settings)
+    } catch {
+      node.condition = .out("\(error)")
+      node.timeline.note(.said("cannot start: \(error)"), at: now)
+      return
+    }
+    node.process = process
+    node.condition = .running
+    node.timeline.note(.said("started (boot \(node.boots))"), at: now)
+    for index in checkers.indices { checkers[index].started(node, self) }
+    give(.recovered, to: node, process)
+    schedule(.tick(node: node.index, boot: process.boot), after: 1_000 + generator.below(Self.tickMicroseconds))
+  }
+
+  /// Reads the log from disk as the shell does: checked, merged by stamp, damage of others' logs cut off.
+  private func recover(_ node: SimulatedNode, _ settings: ReplicaConfiguration) throws -> SimulatedProcess {
+    var finality = RecoveredFinality(
+      origins: profile.nodes, auditPosition: node.disk.auditPosition, auditedEntries: node.disk.auditEntries)
+    var settings = settings
+    settings.finalStamp = finality.finalStamp
+    func read(_ taken: (Batch) -> Void) throws -> (SimulatedProcess, RecoveryReport) {
+      let process = SimulatedProcess(
+        boot: node.boots, replica: Replica(configuration: settings, signatures: keys[node.index]), peers: profile.nodes)
+      let time = node.clock.read(now)
+      var recovery = try LogRecovery(node.disk, own: node.origin, chainStart: { chainStarts[$0.int] }, sha)
+      while let batch = try recovery.next() {
+        taken(batch)
+        process.replica.step(.recover(batch), now: time, &process.effects)
+      }
+      return (process, recovery.report)
+    }
+    var (process, report) = try read { finality.read($0) }
+    if let lowered = finality.loweredFinalStamp {
+      settings.finalStamp = lowered
+      (process, report) = try read { _ in }
+    }
+    for damage in report.damages {
+      node.timeline.note(.said("damaged: \(damage)"), at: now)
+      node.disk.cut(damage.origin.int, from: damage.sequence)
+    }
+    return process
+  }
+
+  /// The process is gone, with everything that was not synced; a commit under way may have reached the disk.
+  func end(_ node: SimulatedNode, _ why: String, isOut: Bool = false) {
+    guard let process = node.process else { return }
+    let wasSynced = process.commitUnderWay != nil && generator.chance(1, of: 2)
+    if wasSynced { node.disk.sync() } else { node.disk.forgetUnsynced() }
+    node.process = nil
+    node.condition = isOut ? .out(why) : .down
+    node.parked.removeAll()
+    node.timeline.note(.said("ended: \(why)"), at: now)
+    for connection in process.links {
+      guard let connection else { continue }
+      connection[node.index].isOpen = false
+      let peer = connection.peer(of: node.index)
+      // The other side hears of it if it can; else the silence tells.
+      if network.hears(from: node.index, to: peer) {
+        schedule(.closed(connection: connection.number, node: peer), after: latency())
+      }
+    }
+  }
+
+  // MARK: Steps
+
+  /// One input; the turn that it starts ends a moment later.
+  func give(_ input: Input, to node: SimulatedNode, _ process: SimulatedProcess) {
+    process.replica.step(input, now: node.clock.read(now), &process.effects)
+    if !process.isTurnScheduled {
+      process.isTurnScheduled = true
+      schedule(.turn(node: node.index, boot: process.boot), after: Self.turnMicroseconds + node.slowness)
+    }
+  }
+
+  func endTurn(_ node: SimulatedNode, _ process: SimulatedProcess) {
+    process.isTurnScheduled = false
+    process.replica.step(.flush, now: node.clock.read(now), &process.effects)
+    carryOut(node, process)
+  }
+
+  func tick(_ node: SimulatedNode, _ process: SimulatedProcess) {
+    closeSilent(node, process)
+    process.replica.step(.tick, now: node.clock.read(now), &process.effects)
+    carryOut(node, process)
+    schedule(.tick(node: node.index, boot: process.boot), after: Self.tickMicroseconds + node.slowness)
+  }
+
+  /// Carries out effects in order, until a commit: then the process waits for the disk.
+  private func carryOut(_ node: SimulatedNode, _ process: SimulatedProcess) {
+    while process.commitUnderWay == nil, process.next < process.effects.count {
+      let effect = process.effects[process.next]
+      process.next += 1
+      guard isHasty(effect) || process.gate.admit(effect) else { continue }
+      switch effect {
+      case .append(let batch): node.disk.append(batch)
+      case .persist(let key, let value): node.disk.put(key, value)
+      case .commit(let number): commit(number, node, process)
+      default: perform(effect, node, process)
+      }
+      guard node.process === process else { return }
+    }
+    if process.next == process.effects.count {
+      process.effects.removeAll(keepingCapacity: true)
+      process.next = 0
+    }
+    collectFinal(node, process)
+  }
+
+  /// What a defect of the shell would let out too early.
+  private func isHasty(_ effect: Effect) -> Bool {
+    switch effect {
+    case .accepted: defects.contains(.acknowledgesBeforeSync)
+    case .send(_, .batch, _): defects.contains(.sendsBeforeSync)
+    default: false
+    }
+  }
+
+  private func commit(_ number: CommitNumber, _ node: SimulatedNode, _ process: SimulatedProcess) {
+    if node.disk.isFull { return end(node, "the disk is full") }
+    if process.finalEntries > process.auditedEntries + Self.auditEntriesBehind {
+      process.auditedEntries = process.finalEntries
+      node.disk.putAudit(process.finalKey, entries: process.finalEntries)
+    }
+    let duration = profile.syncMin + generator.below(profile.syncMax - profile.syncMin + 1) + node.disk.slowness
+    node.timeline.note(.sync(microseconds: duration), at: now)
+    process.commitUnderWay = number
+    process.busyUntil = now + duration
+    schedule(.synced(node: node.index, boot: process.boot), after: duration)
+  }
+
+  func synced(_ index: Int, _ boot: UInt64) {
+    let node = nodes[index]
+    guard let process = node.process, process.boot == boot, let number = process.commitUnderWay else { return }
+    guard node.pauses == 0 else { return node.parked.append(.synced(node: index, boot: boot)) }
+    if node.disk.failsNextSync {
+      node.disk.failsNextSync = false
+      return end(node, "a sync failed")
+    }
+    node.disk.sync()
+    node.timeline.note(.synced, at: now)
+    process.commitUnderWay = nil
+    for effect in process.gate.open(through: number) { perform(effect, node, process) }
+    process.replica.step(.committed(number), now: node.clock.read(now), &process.effects)
+    carryOut(node, process)
+  }
+
+  private func collectFinal(_ node: SimulatedNode, _ process: SimulatedProcess) {
+    guard process.replica.finalRunCount > 0 else { return }
+    let run = process.replica.takeFinalRun()
+    process.finalEntries += UInt64(run.items.count)
+    if let key = run.lastKey {
+      process.finalKey = key
+      node.timeline.note(.finalised(through: key.stamp, count: run.items.count), at: now)
+    }
+    finalised(run, node)
+  }
+
+  // MARK: Effects
+
+  private func perform(_ effect: Effect, _ node: SimulatedNode, _ process: SimulatedProcess) {
+    switch effect {
+    case .append, .persist, .commit: preconditionFailure("handled by carryOut")
+    case .send(let peer, let message, _):
+      for index in checkers.indices where violation == nil {
+        if let text = checkers[index].sent(message, node, self) { fail(checkers[index].name, text, node: node.index) }
+      }
+      send(message, to: peer.int, node, process)
+    case .serve(let peer, let range): serve(range, to: peer.int, node, process)
+    case .dial(let address): dial(address, node, process)
+    case .disconnect(let peer, let reason):
+      if let connection = process.links[peer.int] { close(connection, at: node.index, reason) }
+    case .accepted(_, let request, let first, let stamps, _):
+      node.timeline.note(.accepted(first: first, count: stamps.count), at: now)
+      accepted(request, first, stamps)
+      observer?.accepted(request, first, stamps, node)
+    case .refused(_, let request, _, let reason):
+      node.timeline.note(.refused("\(reason)"), at: now)
+      if let observer { observer.refused(request, reason, node) } else { refused(request) }
+    case .report(_, let reports, _): reported(reports, node)
+    case .notice(let notice):
+      node.timeline.note(.said("\(notice)"), at: now)
+      for index in checkers.indices where violation == nil {
+        if let text = checkers[index].noticed(notice, node, self) { fail(checkers[index].name, text, node: node.index) }
+      }
+    case .halt(let reason): end(node, reason, isOut: true)
+    }
+  }
+
+  private func serve(_ range: LogRange, to peer: Int, _ node: SimulatedNode, _ process: SimulatedProcess) {
+    var through = range.from - 1
+    if let recent = process.replica.recentBatches(range, bytesMax: Limits.deltaBytesPerRoundMax) {
+      for batch in recent {
+        send(.batch(batch.sealed), to: peer, node, process)
+        through = batch.lastSequence
+      }
+    } else if !node.disk.isUnreadable {
+      let stored = node.disk.batches(
+        range.from...range.through, of: range.origin.int, chainStart: chainStarts[range.origin.int],
+        bytesMax: Limits.deltaBytesPerRoundMax, sha)
+      for sealed in stored {
+        send(.batch(sealed), to: peer, node, process)
+        if let header = try? BatchHeader(canonicalBytes: sealed.bytes) { through = header.lastSequence }
+      }
+    }
+    send(.served(origin: range.origin, through: through), to: peer, node, process)
+  }
+}

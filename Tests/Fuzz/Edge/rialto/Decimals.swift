@@ -1,0 +1,1 @@
+../../../../Sources/rialto/Decimals.swift

@@ -1,0 +1,53 @@
+import Primitives
+import Testing
+
+@testable import Simulator
+
+/// A run is a function of its seed and its profile, and unbroken code gives no violation.
+@Suite struct SimulationTests {
+  private func run(_ seed: UInt64, _ name: SimulationProfile.Name, nodes: Int? = nil, seconds: UInt64) -> Simulation {
+    let simulation = Simulation(
+      seed: seed, profile: .draw(seed: seed, name: name, nodes: nodes, seconds: seconds))
+    simulation.run()
+    return simulation
+  }
+
+  @Test(arguments: SimulationProfile.Name.allCases) func aSeedIsARun(name: SimulationProfile.Name) {
+    let first = run(7, name, seconds: 3)
+    let second = run(7, name, seconds: 3)
+    #expect(first.runHash == second.runHash)
+    #expect(first.steps == second.steps)
+    #expect(first.steps > 1_000)
+    #expect(run(8, name, seconds: 3).runHash != first.runHash)
+  }
+
+  @Test(arguments: SimulationProfile.Name.allCases, [1, 2, 3, 4] as [UInt64])
+  func nothingIsViolated(name: SimulationProfile.Name, seed: UInt64) {
+    let simulation = run(seed, name, seconds: 4)
+    #expect(simulation.violation == nil, "\(simulation.report)")
+    #expect(simulation.agreedAfterMicroseconds != nil)
+    #expect(simulation.acknowledged.reduce(0) { $0 + $1.count } > 200, "hardly anything was accepted")
+  }
+
+  @Test func aFaultThatIsLeftOutDoesNotHappen() {
+    var profile = SimulationProfile.draw(seed: 3, name: .crashes, nodes: 3, seconds: 6)
+    #expect(!profile.faults.isEmpty)
+    let all = Simulation(seed: 3, profile: profile)
+    all.run()
+    profile.without = Set(profile.faults.indices)
+    let none = Simulation(seed: 3, profile: profile)
+    none.run()
+    #expect(all.faultCounts.values.reduce(0, +) == profile.faults.count)
+    #expect(none.faultCounts.isEmpty)
+    #expect(all.runHash != none.runHash)
+  }
+
+  /// Every kind of fault is drawn by some seed.
+  @Test func everyKindOfFaultIsDrawn() {
+    var kinds: Set<FaultKind> = []
+    for seed in 1...200 as ClosedRange<UInt64> {
+      kinds.formUnion(SimulationProfile.draw(seed: seed, nodes: nil, seconds: 20).faults.map(\.kind))
+    }
+    #expect(kinds == Set(FaultKind.allCases))
+  }
+}
