@@ -72,7 +72,8 @@ let package = Package(
     .target(name: "ReferenceBook", path: "Benchmarks/ReferenceBook", cxxSettings: [.treatAllWarnings(as: .error)]),
     // The engine as a shared library for flash1-dev/matching-engine-benchmark.
     .target(
-      name: "EngineABI", dependencies: ["CEngineABI", "OrderBook", "Primitives"], path: "Benchmarks/EngineABI",
+      name: "EngineABI", dependencies: ["CEngineABI", "CMemory", "OrderBook", "Primitives"],
+      path: "Benchmarks/EngineABI",
       swiftSettings: strict),
     .target(name: "CEngineABI", path: "Benchmarks/CEngineABI", cSettings: [.treatAllWarnings(as: .error)]),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
@@ -83,6 +84,7 @@ let package = Package(
       name: "OrderBookTests", dependencies: ["OrderBook", "Oracle", "Primitives"], swiftSettings: strict),
     .testTarget(name: "FlowTests", dependencies: ["Flow"], swiftSettings: strict),
     .testTarget(name: "EventLogTests", dependencies: ["EventLog"], swiftSettings: strict),
+    .testTarget(name: "MembershipTests", dependencies: ["Membership"], swiftSettings: strict),
     .testTarget(name: "ReplicaTests", dependencies: ["Replica"], swiftSettings: strict),
     .testTarget(
       name: "SimulatorTests", dependencies: ["Simulator", "Replica", "OrderBook", "Primitives"], exclude: ["Scenarios"],

@@ -11,6 +11,9 @@ struct EngineLane: ~Copyable {
   struct Input {
     var stamp: Stamp
     var command: Command?
+    /// Price of a new or amended order; of another command, that of the one before. Noted when a command is decoded, so
+    /// that looking ahead need not ask what kind it is.
+    var nearTicks: Int64 = 0
   }
 
   var engine = MatchingEngine()
@@ -22,6 +25,7 @@ struct EngineLane: ~Copyable {
 
   private let inputs: UnsafeMutableBufferPointer<Input>
   private var count = 0
+  private var nearTicks: Int64 = 0
   /// Sequence of the first input; the next batch's, once it is applied.
   private(set) var firstSequence: UInt64 = 1
 
@@ -40,7 +44,12 @@ struct EngineLane: ~Copyable {
   /// - Precondition: the batch is not full.
   mutating func prepare(_ command: Command, stamp: Stamp) {
     precondition(count < inputs.count, "the batch is full")
-    inputs[count] = Input(stamp: stamp, command: command)
+    switch command {
+    case .order(let order): nearTicks = order.priceTicks
+    case .amend(let amend): nearTicks = amend.priceTicks ?? nearTicks
+    case .cancel, .cancelAll, .instrument: break
+    }
+    inputs[count] = Input(stamp: stamp, command: command, nearTicks: nearTicks)
     count += 1
   }
 
@@ -62,10 +71,18 @@ struct EngineLane: ~Copyable {
         apply(index)
       }
     } else {
-      for index in 0..<count { apply(index) }
+      for index in 0..<count {
+        if index + Self.levelAhead < count {
+          engine.prepareLevel(FlowLog.instrument, inputs[index + Self.levelAhead].nearTicks)
+        }
+        apply(index)
+      }
     }
     settle()
   }
+
+  /// Commands between asking for the level of an order and applying it: in a market that moves, nobody has been there.
+  private static let levelAhead = 6
 
   /// The measured end of a batch: what a market data desk asks for.
   @inline(never) mutating func takeLevels() { engine.takeChangedLevels(into: &changes) }

@@ -1,4 +1,5 @@
 import CEngineABI
+import CMemory
 import OrderBook
 import Primitives
 
@@ -8,11 +9,11 @@ import Primitives
 /// settled every 1,024 messages; a replica keeps what is not final, which is more. What is kept here is what a gateway
 /// keeps: which order a client's id names, at what price.
 struct EngineABI: ~Copyable {
-  /// What a client's id stands for now.
-  private struct Named {
-    /// Sequence of the order's entry, shifted left by one; the low bit is its side. 0: no such order was ever sent.
-    var entry: UInt64 = 0
-    var priceTicks: Int64 = 0
+  /// What a client was told of an order.
+  private struct Sent {
+    /// The client's id of it.
+    var id: UInt64
+    var priceTicks: Int64
   }
 
   private static let origin = OriginIndex(0)
@@ -23,26 +24,32 @@ struct EngineABI: ~Copyable {
   /// Messages between two looks at the changed levels: less than a millisecond.
   private static let published: UInt64 = 16 * settled
   /// How far ahead of a batch's messages the table of ids, and the orders that they name, are asked for.
-  private static let farAhead = 12
-  private static let nearAhead = 6
+  private static let farAhead = 16
+  private static let nearAhead = 8
 
   private var engine = MatchingEngine(origins: 1)
   private var tape = EventTape()
   private var changes: [LevelChange] = []
   private var sequence: UInt64 = 1
+  /// Price of the level asked for last.
+  private var askedPrice: Int64 = 0
   private var ring: UnsafeMutablePointer<abi_ring>
-  private var named: UnsafeMutablePointer<Named>
-  private var namedCount = 1 << 21
-  /// Client's id by sequence of the order's entry.
-  private var ids: UnsafeMutablePointer<UInt64>
-  private var idsCount = 1 << 22
+  /// By client's id, the order that it stands for now: the sequence of its entry, shifted left by one; the low bit is
+  /// its side. 0: no such order was ever sent. Small, because ids come in no order.
+  private var named: UnsafeMutablePointer<UInt32>
+  private var namedCount: UInt64 = 1 << 21
+  /// By sequence of the order's entry.
+  private var sent: UnsafeMutablePointer<Sent>
+  private var sentCount = 1 << 21
 
   init(ring: UnsafeMutablePointer<abi_ring>) {
     self.ring = ring
-    named = .allocate(capacity: namedCount)
-    named.initialize(repeating: Named(), count: namedCount)
-    ids = .allocate(capacity: idsCount)
-    ids.initialize(repeating: 0, count: idsCount)
+    // Large pages, touched now: page faults belong to the start.
+    named = rialto_memory_allocate(Self.bytes(of: UInt32.self, Int(namedCount))).bindMemory(
+      to: UInt32.self, capacity: Int(namedCount))
+    named.update(repeating: 0, count: Int(namedCount))
+    sent = rialto_memory_allocate(Self.bytes(of: Sent.self, sentCount)).bindMemory(to: Sent.self, capacity: sentCount)
+    sent.update(repeating: Sent(id: 0, priceTicks: 0), count: sentCount)
     engine.tracksChangedLevels = true
     guard let symbol = Symbol("BENCH") else { preconditionFailure("BENCH is a symbol") }
     engine.apply(.instrument(Instrument(symbol: symbol)), at: Self.instrument, stamp: Stamp(1), into: &tape)
@@ -50,8 +57,12 @@ struct EngineABI: ~Copyable {
   }
 
   deinit {
-    named.deallocate()
-    ids.deallocate()
+    rialto_memory_release(named, Self.bytes(of: UInt32.self, Int(namedCount)))
+    rialto_memory_release(sent, Self.bytes(of: Sent.self, sentCount))
+  }
+
+  private static func bytes<Element>(of type: Element.Type, _ count: Int) -> Int {
+    count * MemoryLayout<Element>.stride
   }
 
   // MARK: Messages
@@ -65,7 +76,7 @@ struct EngineABI: ~Copyable {
   @inline(never) private mutating func settle() {
     engine.settle(through: engine.journalMark)
     if sequence % Self.published == 0 { engine.takeChangedLevels(into: &changes) }
-    if Int(sequence + Self.settled) >= idsCount { widenIDs() }
+    if Int(sequence + Self.settled) >= sentCount { widenSent() }
   }
 
   @inline(__always) mutating func place(_ message: UnsafePointer<abi_new_order>) {
@@ -74,10 +85,10 @@ struct EngineABI: ~Copyable {
     let side: Side = message.pointee.side == 0 ? .buy : .sell
     let price = message.pointee.price_ticks
     let quantity = message.pointee.quantity
-    if id >= UInt64(namedCount) { widenNamed(id) }
-    named[Int(id)] = Named(entry: dot.sequence &<< 1 | UInt64(side.rawValue), priceTicks: price)
-    ids[Int(dot.sequence)] = id
-    let order = Order(
+    if id >= namedCount { widenNamed(id) }
+    named[Int(truncatingIfNeeded: id)] = UInt32(truncatingIfNeeded: dot.sequence &<< 1 | UInt64(side.rawValue))
+    sent[Int(truncatingIfNeeded: dot.sequence)] = Sent(id: id, priceTicks: price)
+    let order = LimitOrder(
       instrument: Self.instrument, account: Self.account, side: side,
       timeInForce: message.pointee.ioc == 0 ? .goodTillCancel : .immediateOrCancel, priceTicks: price,
       quantityLots: Int64(quantity))
@@ -90,16 +101,13 @@ struct EngineABI: ~Copyable {
   @inline(__always) mutating func cancel(_ message: UnsafePointer<abi_cancel>) {
     let dot = next()
     let id = message.pointee.order_id
-    let target = id < UInt64(namedCount) ? named[Int(id)] : Named()
-    let cancel = Cancel(
-      account: Self.account, target: .dot(Dot(origin: Self.origin, sequence: target.entry &>> 1)),
-      targetStamp: Stamp(1))
+    let target = order(of: id)
+    let cancel = Cancel(account: Self.account, target: .dot(target.dot), targetStamp: Stamp(1))
     engine.apply(cancel, at: dot, stamp: Stamp(dot.sequence), into: &tape)
     if tape.startsWithRejection {
       report(4, message.pointee.sequence_number, id, .buy, 0, 0)
     } else {
-      let side: Side = target.entry & 1 == 0 ? .buy : .sell
-      report(2, message.pointee.sequence_number, id, side, target.priceTicks, 0)
+      report(2, message.pointee.sequence_number, id, target.side, sent[Int(target.dot.sequence)].priceTicks, 0)
     }
     tape.removeAll()
   }
@@ -108,21 +116,26 @@ struct EngineABI: ~Copyable {
     let dot = next()
     let id = message.pointee.order_id
     let price = message.pointee.price_ticks
-    let target = id < UInt64(namedCount) ? named[Int(id)] : Named()
+    let target = order(of: id).dot
     let amend = Amend(
-      account: Self.account, target: .dot(Dot(origin: Self.origin, sequence: target.entry &>> 1)),
-      targetStamp: Stamp(1), priceTicks: price, quantityLots: Int64(message.pointee.quantity),
-      quantityMeaning: .open, forfeitsPriority: true)
+      account: Self.account, target: .dot(target), targetStamp: Stamp(1), priceTicks: price,
+      quantityLots: Int64(message.pointee.quantity), quantityMeaning: .open, forfeitsPriority: true)
     engine.apply(amend, at: dot, stamp: Stamp(dot.sequence), into: &tape)
     if tape.startsWithRejection {
       tape.removeAll()
       return report(5, message.pointee.sequence_number, id, .buy, 0, 0)
     }
-    named[Int(id)].priceTicks = price
+    sent[Int(target.sequence)].priceTicks = price
     let side: Side = message.pointee.side == 0 ? .buy : .sell
     report(3, message.pointee.sequence_number, id, side, price, message.pointee.quantity)
-    reportTrades(message.pointee.sequence_number, taker: id, side, price)
+    if tape.hasMoreThanRested { reportTrades(message.pointee.sequence_number, taker: id, side, price) }
     tape.removeAll()
+  }
+
+  /// The order that an id stands for.
+  @inline(__always) private func order(of id: UInt64) -> (dot: Dot, side: Side) {
+    let entry = id < namedCount ? named[Int(truncatingIfNeeded: id)] : 0
+    return (Dot(origin: Self.origin, sequence: UInt64(entry &>> 1)), entry & 1 == 0 ? .buy : .sell)
   }
 
   /// A run of messages, one after another. Looking ahead asks for memory only.
@@ -140,19 +153,19 @@ struct EngineABI: ~Copyable {
   }
 
   @inline(__always) private mutating func askFar(_ message: UnsafePointer<abi_message>) {
-    let id = Int(truncatingIfNeeded: message.pointee.order.order_id)
-    if UInt(bitPattern: id) < UInt(bitPattern: namedCount) { abi_prefetch(named + id) }
+    let id = message.pointee.order.order_id
+    if id < namedCount { abi_prefetch(named + Int(truncatingIfNeeded: id)) }
   }
 
+  /// Whatever the message is: nobody can predict that, and asking for too much costs less than guessing. For a cancel,
+  /// which has no price, the level of the message before is asked for again.
   @inline(__always) private mutating func askNear(_ message: UnsafePointer<abi_message>) {
-    if message.pointee.type != 1 {
-      let price = message.pointee.type == 0 ? message.pointee.order.price_ticks : message.pointee.modify.price_ticks
-      engine.prepareLevel(Self.instrument, price)
-    }
-    if message.pointee.type == 0 || !engine.isLarge { return }
-    let id = Int(truncatingIfNeeded: message.pointee.order.order_id)
-    guard UInt(bitPattern: id) < UInt(bitPattern: namedCount) else { return }
-    engine.prepare(target: Dot(origin: Self.origin, sequence: named[id].entry &>> 1), .near)
+    let target = order(of: message.pointee.order.order_id).dot
+    abi_prefetch(sent + Int(target.sequence))
+    let hasPrice: Int64 = message.pointee.type == 1 ? 0 : -1
+    askedPrice = message.pointee.order.price_ticks & hasPrice | askedPrice & ~hasPrice
+    engine.prepareLevel(Self.instrument, askedPrice)
+    if engine.isLarge && message.pointee.type != 0 { engine.prepare(target: target, .near) }
   }
 
   // MARK: Reports
@@ -168,7 +181,7 @@ struct EngineABI: ~Copyable {
         place.pointee = abi_report(
           type: 1, side: 0, reserved: (0, 0, 0, 0, 0, 0), sequence_number: sequence, order_id: 0,
           price_ticks: fill.priceTicks, quantity: UInt32(truncatingIfNeeded: fill.quantityLots), reserved2: 0,
-          maker_order_id: ids[Int(fill.maker.sequence)], taker_order_id: taker, reserved3: 0)
+          maker_order_id: sent[Int(fill.maker.sequence)].id, taker_order_id: taker, reserved3: 0)
         abi_ring_advance(ring)
       case .cancelled(_, _, let open):
         report(2, sequence, taker, side, price, UInt32(truncatingIfNeeded: open))
@@ -204,22 +217,18 @@ struct EngineABI: ~Copyable {
   @inline(never) private mutating func widenNamed(_ id: UInt64) {
     precondition(id < 1 << 32, "order ids of 2^32 and more are not served")
     var wider = namedCount
-    while id >= UInt64(wider) { wider *= 2 }
-    let moved = UnsafeMutablePointer<Named>.allocate(capacity: wider)
-    moved.update(from: named, count: namedCount)
-    (moved + namedCount).initialize(repeating: Named(), count: wider - namedCount)
-    named.deallocate()
-    named = moved
+    while id >= wider { wider *= 2 }
+    let bytes = Self.bytes(of: UInt32.self, Int(wider))
+    named = rialto_memory_grow(named, Self.bytes(of: UInt32.self, Int(namedCount)), bytes)
+      .bindMemory(to: UInt32.self, capacity: Int(wider))
     namedCount = wider
   }
 
-  @inline(never) private mutating func widenIDs() {
-    let moved = UnsafeMutablePointer<UInt64>.allocate(capacity: idsCount * 2)
-    moved.update(from: ids, count: idsCount)
-    (moved + idsCount).initialize(repeating: 0, count: idsCount)
-    ids.deallocate()
-    ids = moved
-    idsCount *= 2
+  @inline(never) private mutating func widenSent() {
+    precondition(sentCount < 1 << 31, "2^31 messages and more are not served")
+    sent = rialto_memory_grow(sent, Self.bytes(of: Sent.self, sentCount), Self.bytes(of: Sent.self, sentCount * 2))
+      .bindMemory(to: Sent.self, capacity: sentCount * 2)
+    sentCount *= 2
   }
 
   // MARK: Queries

@@ -8,6 +8,7 @@ import Primitives
 public final class Batch: Sendable {
   public let origin: OriginIndex
   public let firstSequence: UInt64
+  public let lastSequence: UInt64
   public let entries: ContiguousArray<Entry>
   /// Canonical bytes: what is hashed, stored and sent.
   public let bytes: [UInt8]
@@ -25,6 +26,7 @@ public final class Batch: Sendable {
     precondition(!entries.isEmpty, "a batch holds at least one entry")
     self.origin = origin
     self.firstSequence = firstSequence
+    lastSequence = firstSequence + UInt64(entries.count) - 1
     self.entries = entries
     self.bytes = bytes
     self.hash = hash
@@ -32,7 +34,6 @@ public final class Batch: Sendable {
     self.signature = signature
   }
 
-  public var lastSequence: UInt64 { firstSequence + UInt64(entries.count) - 1 }
   public var firstStamp: Stamp { entries[0].stamp }
   public var lastStamp: Stamp { entries[entries.count - 1].stamp }
   public var firstKey: OrderKey { OrderKey(stamp: firstStamp, origin: origin) }

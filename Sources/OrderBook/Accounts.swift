@@ -37,6 +37,16 @@ struct Accounts: ~Copyable {
     return search(account)
   }
 
+  /// As `find`, where that is quick; else none.
+  @inline(__always) mutating func findQuickly(_ account: UInt64) -> UInt32 {
+    let latest = entries.address(recent)
+    if latest.pointee.account == account && latest.pointee.references != 0 { return recent }
+    let entry = cells[home(account)]
+    if entries.address(entry).pointee.account != account { return noSlot }
+    recent = entry
+    return entry
+  }
+
   @inline(never) private mutating func search(_ account: UInt64) -> UInt32 {
     let entry = lookUp(account)
     if entry != noSlot { recent = entry }

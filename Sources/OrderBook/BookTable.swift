@@ -36,7 +36,7 @@ struct BookTable: ~Copyable {
   private var mask = 63
   /// What was found last: most orders in a row name one instrument.
   private var recentDot = Dot.none
-  private var recentBook: UInt32 = 0
+  private(set) var recentBook: UInt32 = 0
 
   init() {
     books = Slab(capacity: 4)
@@ -49,9 +49,12 @@ struct BookTable: ~Copyable {
 
   /// Number of the book that `dot` defined.
   @inline(__always) mutating func find(_ dot: Dot) -> UInt32? {
-    if dot == recentDot && !dot.isNone { return recentBook }
+    if isRecent(dot) { return recentBook }
     return findOther(dot)
   }
+
+  /// Whether `dot` defined the book found last, which is `recentBook`.
+  @inline(__always) func isRecent(_ dot: Dot) -> Bool { dot == recentDot && !dot.isNone }
 
   // Mutating, so that the table is not copied for the call.
   @inline(never) private mutating func findOther(_ dot: Dot) -> UInt32? {

@@ -67,21 +67,19 @@ struct DotIndex: ~Copyable {
       let leaf = cells[Int(row.pointee.branch) &* Self.fanout &+ Self.digit(dot.sequence, Self.bits)]
       return leaf == noSlot ? -1 : Int(leaf) &* Self.fanout &+ Self.digit(dot.sequence, 0)
     }
-    return Self.distantCell(of: dot, row.pointee, cells.address(0))
+    return distantCell(of: dot, row)
   }
 
-  /// Given what it reads, so that the index is not copied for the call. Nodes lie within the cells.
-  @inline(never) private static func distantCell(
-    of dot: Dot, _ row: Row, _ cells: UnsafeMutablePointer<UInt32>
-  ) -> Int {
-    var node = row.root
-    var shift = row.above * Self.bits
-    guard dot.sequence <= row.applied, dot.sequence >> UInt64(shift) < UInt64(Self.fanout) else { return -1 }
-    while node != noSlot && shift > 0 {
-      node = cells[Int(node) * Self.fanout + Self.digit(dot.sequence, shift)]
-      shift -= Self.bits
+  /// Inlined, so that the index is not copied for a call. The cells of node 0, which is none, are all 0.
+  @inline(__always) private func distantCell(of dot: Dot, _ row: UnsafeMutablePointer<Row>) -> Int {
+    var node = row.pointee.root
+    var shift = row.pointee.above &* Self.bits
+    guard dot.sequence <= row.pointee.applied, dot.sequence &>> UInt64(shift) < UInt64(Self.fanout) else { return -1 }
+    while shift > 0 {
+      node = cells[Int(node) &* Self.fanout &+ Self.digit(dot.sequence, shift)]
+      shift &-= Self.bits
     }
-    return node == noSlot ? -1 : Int(node) * Self.fanout + Self.digit(dot.sequence, 0)
+    return node == noSlot ? -1 : Int(node) &* Self.fanout &+ Self.digit(dot.sequence, 0)
   }
 
   /// The origin's next entry is applied.
@@ -93,6 +91,21 @@ struct DotIndex: ~Copyable {
     precondition(sequence == before &+ 1, "entries of an origin are applied in sequence")
     row.pointee.applied = sequence
     if before &>> UInt64(Self.bits) != sequence &>> UInt64(Self.bits) { turnPage(origin, from: before) }
+  }
+
+  /// The origin's row, if `dot` is its next entry and lies in the same leaf as the one before; else nil.
+  @inline(__always) func rowInPlace(for dot: Dot) -> UnsafeMutablePointer<Row>? {
+    guard dot.origin.int < rows.capacity else { return nil }
+    let row = rows.address(dot.origin.int)
+    let before = row.pointee.applied
+    guard dot.sequence == before &+ 1, (before ^ dot.sequence) &>> UInt64(Self.bits) == 0 else { return nil }
+    return row
+  }
+
+  /// The cell of the next entry of a row that `rowInPlace` gave; nil if it has to be made.
+  @inline(__always) func cellInPlace(_ row: UnsafeMutablePointer<Row>, _ sequence: UInt64) -> Int? {
+    let leaf = row.pointee.leaf
+    return leaf == noSlot ? nil : Int(leaf) &* Self.fanout &+ Self.digit(sequence, 0)
   }
 
   /// Takes the origin's newest entry back.
@@ -120,14 +133,32 @@ struct DotIndex: ~Copyable {
     let leaf = row.pointee.leaf
     var cell = Int(leaf) &* Self.fanout &+ Self.digit(dot.sequence, 0)
     if leaf == noSlot || (row.pointee.applied ^ dot.sequence) &>> UInt64(Self.bits) != 0 { cell = findCell(dot) }
+    set(cell, to: slot)
+  }
+
+  /// - Precondition: `cell` is that of an applied dot, which has no slot.
+  @inline(__always) mutating func set(_ cell: Int, to slot: UInt32) {
     let place = cells.address(cell)
     precondition(place.pointee == noSlot, "an order is indexed once")
     place.pointee = slot
     children[Int(UInt(bitPattern: cell) / UInt(Self.fanout))] &+= 1
   }
 
+  /// The dot of a cell is another slot's now.
+  @inline(__always) func replace(_ cell: Int, from slot: UInt32, to other: UInt32) {
+    let place = cells.address(cell)
+    precondition(place.pointee == slot, "the index names another order")
+    place.pointee = other
+  }
+
   /// - Precondition: `cell` is that of `dot`, which has `slot`.
   @inline(__always) mutating func clear(_ cell: Int, _ dot: Dot, from slot: UInt32) {
+    if remove(cell, dot, from: slot) { leafEmptied(dot) }
+  }
+
+  /// As `clear`, up to the leaf.
+  /// - Returns: whether the leaf may have to go: `leafEmptied` is to follow.
+  @inline(__always) func remove(_ cell: Int, _ dot: Dot, from slot: UInt32) -> Bool {
     let place = cells.address(cell)
     precondition(place.pointee == slot, "the index names another order")
     place.pointee = noSlot
@@ -136,10 +167,10 @@ struct DotIndex: ~Copyable {
     count.pointee = left
     // One branch that is hardly ever taken: the newest leaf empties all the time.
     let isNewest = UInt(bitPattern: cell) / UInt(Self.fanout) == UInt(rows.address(dot.origin.int).pointee.leaf)
-    if UInt32(left) | (isNewest ? 1 : 0) == 0 { leafEmptied(dot) }
+    return UInt32(left) | (isNewest ? 1 : 0) == 0
   }
 
-  @inline(never) private mutating func leafEmptied(_ dot: Dot) {
+  @inline(never) mutating func leafEmptied(_ dot: Dot) {
     // The leaf that the origin's next entry will use stays.
     if rows[dot.origin.int].applied >> UInt64(Self.bits) != dot.sequence >> UInt64(Self.bits) { prune(dot) }
   }

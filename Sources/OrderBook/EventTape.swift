@@ -11,8 +11,8 @@ public struct EventTape: ~Copyable {
   /// Position of the oldest event that is kept.
   public internal(set) var start: UInt64 = 0
 
-  /// Words of the longest event, a fill.
-  private static let longest = 9
+  /// Words of the longest that is written at once: an order's amending and resting.
+  @inline(__always) private static var longest: Int { 10 }
 
   public init() {
     capacity = 4096
@@ -27,7 +27,7 @@ public struct EventTape: ~Copyable {
 
   /// - Complexity: O(1); O(kept events) when the memory doubles.
   @inline(__always) public mutating func append(_ event: OrderEvent) {
-    if used > capacity &- Self.longest { widen() }
+    if !hasRoom { widen() }
     let at = words + used
     switch event {
     case .accepted(let order): used &+= Self.put(at, .accepted, order)
@@ -64,9 +64,12 @@ public struct EventTape: ~Copyable {
     }
   }
 
+  /// Is there room for any event, and for two that are written at once?
+  @inline(__always) var hasRoom: Bool { used <= capacity &- Self.longest }
+
   /// An order was accepted and rests: what most orders do.
-  @inline(__always) mutating func appendRested(_ order: Dot, openLots: Int64) {
-    if used > capacity &- Self.longest { widen() }
+  /// - Precondition: `hasRoom`, here and below.
+  @inline(__always) mutating func putRested(_ order: Dot, openLots: Int64) {
     let at = words + used
     let origin = UInt64(order.origin.value) &<< 32
     at[0] = UInt64(EventKind.accepted.rawValue) | origin
@@ -75,6 +78,32 @@ public struct EventTape: ~Copyable {
     at[3] = order.sequence
     at[4] = UInt64(bitPattern: openLots)
     used &+= 5
+  }
+
+  /// An immediate order was accepted and met nobody.
+  @inline(__always) mutating func putNothingTraded(_ order: Dot, openLots: Int64) {
+    let at = words + used
+    used &+= Self.put(at, .accepted, order)
+    used &+= Self.put(at + 2, .cancelled, order, openLots, CancelReason.immediateOrCancel.rawValue)
+  }
+
+  /// An order was amended and rests.
+  @inline(__always) mutating func putReplaced(
+    _ order: Dot, by: Dot, priceTicks: Int64, openLots: Int64, reducedLots: Int64
+  ) {
+    let at = words + used
+    at[2] = by.sequence
+    at[3] = UInt64(by.origin.value)
+    at[4] = UInt64(bitPattern: priceTicks)
+    at[5] = UInt64(bitPattern: openLots)
+    at[6] = UInt64(bitPattern: reducedLots)
+    used &+= Self.put(at, .amended, order) &+ 5
+    used &+= Self.put(at + 7, .rested, order, openLots)
+  }
+
+  /// An order was cancelled, as somebody asked.
+  @inline(__always) mutating func putCancelled(_ order: Dot, openLots: Int64) {
+    used &+= Self.put(words + used, .cancelled, order, openLots, CancelReason.requested.rawValue)
   }
 
   /// The first word has the kind in its low byte, a detail above it, the origin in its high half.
@@ -146,9 +175,11 @@ public struct EventTape: ~Copyable {
     used != 0 && UInt8(truncatingIfNeeded: words[0]) == EventKind.rejected.rawValue
   }
 
-  /// Are there more events than `accepted` and `rested`, with which most orders enter?
+  /// Is there more on the tape than that one order was accepted, or amended, and rests: what most of them do?
   @inlinable public var hasMoreThanRested: Bool {
-    used != 5 || UInt8(truncatingIfNeeded: words[2]) != EventKind.rested.rawValue
+    if used == 5 { return UInt8(truncatingIfNeeded: words[2]) != EventKind.rested.rawValue }
+    return used != 10 || UInt8(truncatingIfNeeded: words[0]) != EventKind.amended.rawValue
+      || UInt8(truncatingIfNeeded: words[7]) != EventKind.rested.rawValue
   }
 }
 

@@ -10,22 +10,29 @@ struct Level {
   /// First of the blocks whose hashes are kept, or none.
   var firstBlock: UInt32 = noSlot
 
+  // Ends are chosen, not branched on: nobody can predict how long the queue of the next order is.
+
+  @inline(__always) private static func choose(_ link: UInt32, ifNone: UInt32, else other: UInt32) -> UInt32 {
+    let isThere: UInt32 = link == noSlot ? 0 : .max
+    return other & isThere | ifNone & ~isThere
+  }
+
   /// An order of `lots` joins at the tail.
   /// - Returns: the order that was the tail before, or none.
   @inline(__always) mutating func append(_ slot: UInt32, _ lots: Int64) -> UInt32 {
     let before = tail
     tail = slot
-    if before == noSlot { head = slot }
-    total &+= UInt128(truncatingIfNeeded: lots)
+    head = Self.choose(before, ifNone: slot, else: head)
+    total &+= UInt128(truncatingIfNeeded: UInt64(bitPattern: lots))
     count &+= 1
     return before
   }
 
   /// The order leaves that had these neighbours.
   @inline(__always) mutating func remove(_ lots: Int64, previous: UInt32, next: UInt32) {
-    if previous == noSlot { head = next }
-    if next == noSlot { tail = previous }
-    total &-= UInt128(truncatingIfNeeded: lots)
+    head = Self.choose(previous, ifNone: next, else: head)
+    tail = Self.choose(next, ifNone: previous, else: tail)
+    total &-= UInt128(truncatingIfNeeded: UInt64(bitPattern: lots))
     count &-= 1
   }
 }
@@ -52,6 +59,7 @@ struct LevelPages: ~Copyable {
   static let width: UInt32 = 16
   /// The row of a page whose instrument's definition was taken back.
   static let noRow = UInt32.max
+  /// Sixteen for each header.
   private var levels = Slab<Level>(capacity: 64 * 16)
   private var headers = Slab<LevelPage>(capacity: 64)
   private var free = SlabList<UInt32>(capacity: 64)
@@ -79,6 +87,13 @@ struct LevelPages: ~Copyable {
   /// Good until the next `allocate`.
   @inline(__always) func header(of level: UInt32) -> UnsafeMutablePointer<LevelPage> {
     headers.address(level / Self.width)
+  }
+
+  /// A level and its page, at the price of one check: there are sixteen levels for each header (`allocate`).
+  @inline(__always) func addresses(
+    of level: UInt32
+  ) -> (header: UnsafeMutablePointer<LevelPage>, level: UnsafeMutablePointer<Level>) {
+    (headers.address(level / Self.width), levels.address(covered: level))
   }
 
   @inline(__always) func prefetch(_ level: UInt32) {
@@ -128,20 +143,18 @@ struct LevelPages: ~Copyable {
   @inline(__always) mutating func mark(
     _ level: UInt32, _ header: UnsafeMutablePointer<LevelPage>, _ bit: UInt32
   ) {
-    if header.pointee.dirty & bit == 0 { markDirty(level / Self.width, bit) }
-    if tracksChanges && header.pointee.changed & bit == 0 { markChanged(level / Self.width, bit) }
-  }
-
-  @inline(never) private mutating func markDirty(_ page: UInt32, _ bit: UInt32) {
-    let before = headers[page].dirty
-    headers[page].dirty = before | bit
-    if before == 0 { dirty.append(page) }
-  }
-
-  @inline(never) private mutating func markChanged(_ page: UInt32, _ bit: UInt32) {
-    let before = headers[page].changed
-    headers[page].changed = before | bit
-    if before == 0 { changed.append(page) }
+    let page = level / Self.width
+    let dirtyBefore = header.pointee.dirty
+    if dirtyBefore & bit == 0 {
+      header.pointee.dirty = dirtyBefore | bit
+      dirty.append(page, counting: dirtyBefore == 0 ? 1 : 0)
+    }
+    if tracksChanges {
+      // Marks that are taken many times a second: whether this one is new is anybody's guess.
+      let before = header.pointee.changed
+      header.pointee.changed = before | bit
+      changed.append(page, counting: before == 0 ? 1 : 0)
+    }
   }
 
   @inline(never) mutating func allocate(number: UInt64, row: UInt32) -> UInt32 {
@@ -153,10 +166,19 @@ struct LevelPages: ~Copyable {
       precondition(page < UInt32.max / Self.width, "too many price levels for 32-bit numbers")
       used += 1
       headers.reserve(Int(used))
-      levels.reserve(Int(used) * Int(Self.width))
+      levels.reserve(headers.capacity * Int(Self.width))
+      // A page is in each list once at most.
+      dirty.reserve(Int(used))
+      changed.reserve(Int(used))
+      prefetchLevels(of: used)
     }
     headers[page] = LevelPage(number: number, row: row, isUsed: 1)
     return page
+  }
+
+  /// Asks for the memory of the page that will be made next: where a market moves to, nobody has been before.
+  private func prefetchLevels(of page: UInt32) {
+    for level in stride(from: page * Self.width, to: (page + 1) * Self.width, by: 2) { levels.prefetch(Int(level)) }
   }
 
   /// Nothing is in the page, waits for it or refers to it.

@@ -25,11 +25,12 @@ extension MatchingEngine {
   /// As `takeChangedLevels`, into an array that keeps its memory from call to call.
   public mutating func takeChangedLevels(into changes: inout [LevelChange]) {
     changes.removeAll(keepingCapacity: true)
+    foundChanges.removeAll()
     sortChangedPages()
     for index in 0..<changedRows.count {
       let row = changedRows[index]
       orderChangedPages(of: row)
-      for side in Side.allCases { append(side, to: &changes) }
+      for side in Side.allCases { findChanges(side) }
       for place in 0..<changedPages.count {
         let page = changedPages[place]
         ladder.pages[page: page].changed = 0
@@ -37,6 +38,7 @@ extension MatchingEngine {
       }
     }
     farChangedPages.removeAll(keepingCapacity: true)
+    changes.append(contentsOf: foundChanges.elements)
     if vanishedLevels.isEmpty { return }
     let live = changes.count
     for gone in vanishedLevels where !changes[..<live].contains(where: { $0.isSameLevel(gone) }) {
@@ -107,8 +109,8 @@ extension MatchingEngine {
     for far in farChangedPages where far.row == row && far.number >= base { changedPages.append(far.page) }
   }
 
-  /// One side's changed levels of the pages in `changedPages`, by rising price.
-  private mutating func append(_ side: Side, to changes: inout [LevelChange]) {
+  /// Adds one side's changed levels of the pages in `changedPages` to `foundChanges`, by rising price.
+  private mutating func findChanges(_ side: Side) {
     for place in 0..<changedPages.count {
       let page = changedPages[place]
       let header = ladder.pages[page: page]
@@ -118,12 +120,12 @@ extension MatchingEngine {
         let bit = side == .buy ? marks.trailingZeroBitCount : 31 - marks.leadingZeroBitCount
         marks &= ~(1 << UInt32(bit))
         let level = LevelPages.level(page, bit: UInt32(bit) + UInt32(side.rawValue) * 16).level
-        changes.append(change(of: level, side, in: header.row))
+        foundChanges.append(change(of: level, side, in: header.row))
       }
     }
   }
 
-  private func change(of level: UInt32, _ side: Side, in book: UInt32) -> LevelChange {
+  @inline(__always) private func change(of level: UInt32, _ side: Side, in book: UInt32) -> LevelChange {
     let isOccupied = ladder.pages.header(of: level).pointee.occupied & LevelPages.bit(level, side) != 0
     return LevelChange(
       instrument: books[book].dot, side: side, priceTicks: ladder.pages.price(of: level),
@@ -133,13 +135,13 @@ extension MatchingEngine {
 
   /// The book is about to go: whoever saw its levels must hear that they are gone.
   mutating func rememberVanishedLevels(of book: UInt32) {
-    var gone: [LevelChange] = []
     changedPages.removeAll()
+    foundChanges.removeAll()
     for index in 0..<ladder.pages.changed.count where ladder.pages[page: ladder.pages.changed[index]].row == book {
       changedPages.append(ladder.pages.changed[index])
     }
-    for side in Side.allCases { append(side, to: &gone) }
-    for change in gone where !vanishedLevels.contains(where: { $0.isSameLevel(change) }) {
+    for side in Side.allCases { findChanges(side) }
+    for change in Array(foundChanges.elements) where !vanishedLevels.contains(where: { $0.isSameLevel(change) }) {
       vanishedLevels.append(change)
     }
   }

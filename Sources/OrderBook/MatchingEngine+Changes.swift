@@ -90,23 +90,33 @@ extension MatchingEngine {
   /// The order becomes its account's newest.
   @inline(__always) mutating func linkAccount(_ slot: UInt32) {
     let order = orders.address(slot)
-    let entry = accounts.address(order.pointee.account)
+    linkAccount(slot, order, accounts.address(order.pointee.account))
+  }
+
+  /// As above, with what is known.
+  @inline(__always) mutating func linkAccount(
+    _ slot: UInt32, _ order: UnsafeMutablePointer<OrderSlot>, _ entry: UnsafeMutablePointer<Accounts.Entry>
+  ) {
     let newest = entry.pointee.head
     entry.pointee.head = slot
     order.pointee.accountNext = newest
-    if newest != noSlot { orders.address(newest).pointee.accountPrevious = slot }
+    // Slot 0 takes it if there is none, here and below.
+    orders.address(newest).pointee.accountPrevious = slot
   }
 
   @inline(__always) private mutating func unlinkAccount(_ slot: UInt32) {
     let order = orders.address(slot)
+    unlinkAccount(order, accounts.address(order.pointee.account))
+  }
+
+  @inline(__always) mutating func unlinkAccount(
+    _ order: UnsafeMutablePointer<OrderSlot>, _ entry: UnsafeMutablePointer<Accounts.Entry>
+  ) {
     let newer = order.pointee.accountPrevious
     let older = order.pointee.accountNext
-    if older != noSlot { orders.address(older).pointee.accountPrevious = newer }
-    if newer != noSlot {
-      orders.address(newer).pointee.accountNext = older
-    } else {
-      accounts.address(order.pointee.account).pointee.head = older
-    }
+    orders.address(older).pointee.accountPrevious = newer
+    orders.address(newer).pointee.accountNext = older
+    entry.pointee.head = newer == noSlot ? older : entry.pointee.head
   }
 
   /// The open quantity of a resting order, or of a stop that waits, went down by `lots`.

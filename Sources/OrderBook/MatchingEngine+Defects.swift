@@ -11,11 +11,14 @@ extension MatchingEngine {
       let level = stops.best(row, row % 2 == 0 ? .sell : .buy)
       guard level != noSlot else { continue }
       remove(stops.pages[level].head)
-      journalMark = journal.end
       return
     }
   }
 
   /// The next entry may have any key.
-  package mutating func acceptLateEntries() { lastKey = .zero }
+  package mutating func acceptLateEntries() {
+    lastKey = .zero
+    // The clock may have to go back, which the short way of most entries does not expect.
+    quietEnd = 0
+  }
 }

@@ -48,7 +48,7 @@ extension MatchingEngine {
 
   /// Asks for the level at which a new order may rest. In a market that moves it pays for small books too.
   public mutating func prepareLevel(_ instrument: Dot, _ priceTicks: Int64) {
-    if let book = books.find(instrument) { ladder.prefetch(book, priceTicks) }
+    if books.isRecent(instrument) { ladder.prefetch(books.recentBook, priceTicks) }
   }
 
   /// As above, of a new order.

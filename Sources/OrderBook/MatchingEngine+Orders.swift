@@ -36,7 +36,8 @@ extension MatchingEngine {
       _ = insert(
         dot, account: order.account.value, book: book, ticks: order.priceTicks, openLots: order.quantityLots,
         filledLots: 0, flags: OrderFlags(bits: UInt32(order.side.rawValue)), clientRecord: record)
-      tape.appendRested(dot, openLots: order.quantityLots)
+      tape.append(.accepted(order: dot))
+      tape.append(.rested(order: dot, openLots: order.quantityLots))
       return
     }
     enterPlain(order, dot, book, record, &tape)
@@ -181,6 +182,13 @@ extension Order {
   @inline(__always) var isPlain: Bool {
     let marks = type.rawValue | selfTradePrevention.rawValue | (postOnly ? 1 : 0) | timeInForce.rawValue / 3
     return UInt64(marks) | UInt64(bitPattern: stopPriceTicks | displayLots) | expiry.value == 0
+  }
+
+  /// Plain, without a client order id, and not fill or kill.
+  @inline(__always) var isUsual: Bool {
+    let marks = type.rawValue | selfTradePrevention.rawValue | (postOnly ? 1 : 0) | timeInForce.rawValue &>> 1
+    let rest = UInt64(bitPattern: stopPriceTicks | displayLots) | expiry.value
+    return UInt64(marks | clientOrderID.kind.rawValue) | rest == 0
   }
 
   /// Worst price the order may trade at.

@@ -45,13 +45,19 @@ public struct MatchingEngine: ~Copyable {
   /// Stops whose price has not been reached.
   public internal(set) var waitingStops = 0
   /// Position after the newest undo record. Only what this is between two entries is a mark.
-  public internal(set) var journalMark: UInt64 = 0
-  let bounds = Bounds()
+  public var journalMark: UInt64 { journal.end }
   /// None, but in tests of the simulator.
   package var defects: Defects = []
+  let bounds = Bounds()
+  /// Entries stamped before this find neither an order to expire nor a clock to advance nor a tombstone.
+  var quietEnd: UInt64 = 0
   /// Levels of instruments whose definition was taken back, for `takeChangedLevels`.
   var vanishedLevels: ContiguousArray<LevelChange> = []
-  // Scratch of `takeChangedLevels`: rows with changes, pages of one row, and pages outside their row's window.
+  /// Scratch of `settle`: slots to be let go.
+  var settling = SlabList<UInt32>(capacity: 4096)
+  // Scratch of `takeChangedLevels`: what it found, rows with changes, pages of one row, and pages outside their row's
+  // window.
+  var foundChanges = SlabList<LevelChange>(capacity: 64)
   var changedRows = SlabList<UInt32>(capacity: 16)
   var changedPages = SlabList<UInt32>(capacity: 64)
   var farChangedPages: ContiguousArray<(row: UInt32, number: UInt64, page: UInt32)> = []
@@ -82,21 +88,21 @@ public struct MatchingEngine: ~Copyable {
   ///   its limit), with self-trade prevention also O(orders of its account). No allocation once the slabs have grown.
   public mutating func apply(_ command: Command?, at dot: Dot, stamp: Stamp, into tape: inout EventTape) {
     switch command {
-    case nil:
-      begin(dot, stamp, &tape)
-      if tombstones.count != 0 { _ = liftTombstones(of: dot, account: nil) }
-      journalMark = journal.end
     case .some(.order(let order)): apply(order, at: dot, stamp: stamp, into: &tape)
     case .some(.cancel(let cancel)): apply(cancel, at: dot, stamp: stamp, into: &tape)
     case .some(.amend(let amend)): apply(amend, at: dot, stamp: stamp, into: &tape)
+    case nil:
+      begin(dot, stamp, &tape)
+      if tombstones.count != 0 { _ = liftTombstones(of: dot, account: nil) }
+      finish()
     case .some(.cancelAll(let all)):
       beginCommand(dot, stamp, &tape)
       applyCancelAll(all, dot, &tape)
-      journalMark = journal.end
+      finish()
     case .some(.instrument(let instrument)):
       beginCommand(dot, stamp, &tape)
       applyInstrument(instrument, dot, &tape)
-      journalMark = journal.end
+      finish()
     }
   }
 
@@ -104,30 +110,74 @@ public struct MatchingEngine: ~Copyable {
   @inline(never) public mutating func apply(
     _ order: Order, at dot: Dot, stamp: Stamp, into tape: inout EventTape
   ) {
-    begin(dot, stamp, &tape)
-    keepTime(stamp)
-    var isEntombed = false
-    if tombstones.count != 0 { isEntombed = liftTombstones(of: dot, account: order.account.value) }
-    place(order, dot, stamp, isEntombed, &tape)
-    journalMark = journal.end
+    if order.isUsual,
+      placeUsually(
+        order.instrument, order.account.value, order.side, order.timeInForce, order.priceTicks, order.quantityLots, dot,
+        stamp, &tape)
+    {
+      return
+    }
+    applyAnyhow(order, dot, stamp, &tape)
+  }
+
+  /// As above, an order that is nothing but a limit, a price and a quantity.
+  @inline(never) public mutating func apply(
+    _ order: LimitOrder, at dot: Dot, stamp: Stamp, into tape: inout EventTape
+  ) {
+    if placeUsually(
+      order.instrument, order.account.value, order.side, order.timeInForce, order.priceTicks, order.quantityLots, dot,
+      stamp, &tape)
+    {
+      return
+    }
+    applyAnyhow(Order(order), dot, stamp, &tape)
   }
 
   /// Applies an entry that cancels an order, as `apply(_ command:)` does.
   @inline(never) public mutating func apply(
     _ cancel: Cancel, at dot: Dot, stamp: Stamp, into tape: inout EventTape
   ) {
-    beginCommand(dot, stamp, &tape)
-    applyCancel(cancel, dot, &tape)
-    journalMark = journal.end
+    if case .dot(let target) = cancel.target, cancelUsually(target, cancel.account.value, dot, stamp, &tape) { return }
+    applyAnyhow(cancel, dot, stamp, &tape)
   }
 
   /// Applies an entry that amends an order, as `apply(_ command:)` does.
   @inline(never) public mutating func apply(
     _ amend: Amend, at dot: Dot, stamp: Stamp, into tape: inout EventTape
   ) {
+    if case .dot(let target) = amend.target, let ticks = amend.priceTicks, let lots = amend.quantityLots,
+      replaceUsually(target, ticks, lots, amend, dot, stamp, &tape)
+    {
+      return
+    }
+    applyAnyhow(amend, dot, stamp, &tape)
+  }
+
+  @inline(never) private mutating func applyAnyhow(
+    _ order: Order, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
+  ) {
+    begin(dot, stamp, &tape)
+    keepTime(stamp)
+    var isEntombed = false
+    if tombstones.count != 0 { isEntombed = liftTombstones(of: dot, account: order.account.value) }
+    place(order, dot, stamp, isEntombed, &tape)
+    finish()
+  }
+
+  @inline(never) private mutating func applyAnyhow(
+    _ amend: Amend, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
+  ) {
     beginCommand(dot, stamp, &tape)
     applyAmend(amend, OrderKey(stamp: stamp, origin: dot.origin), dot, &tape)
-    journalMark = journal.end
+    finish()
+  }
+
+  @inline(never) private mutating func applyAnyhow(
+    _ cancel: Cancel, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
+  ) {
+    beginCommand(dot, stamp, &tape)
+    applyCancel(cancel, dot, &tape)
+    finish()
   }
 
   /// How far an origin's log is applied; 0 for an origin never seen.
@@ -142,9 +192,15 @@ public struct MatchingEngine: ~Copyable {
       "entries are applied in the order of their keys")
     if expiries.next <= stamp.value { expire(through: stamp.value, &tape) }
     journal.push(
-      UndoRecord(.applied, slot: dot.origin.value, old: before.stamp.value, payload: before.origin.value))
+      UndoRecord(.applied, slot: noSlot, old: before.stamp.value, payload: before.origin.value))
     lastKey = OrderKey(stamp: stamp, origin: dot.origin)
     index.advance(dot.origin, to: dot.sequence)
+  }
+
+  /// After every entry, and after a rollback.
+  @inline(__always) mutating func finish() {
+    let (secondEnd, isLast) = secondStart.addingReportingOverflow(Self.stampsPerSecond)
+    quietEnd = tombstones.count != 0 || isLast ? 0 : min(expiries.next, secondEnd)
   }
 
   @inline(__always) private mutating func beginCommand(_ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape) {

@@ -48,6 +48,9 @@ struct OrderFlags {
 
   @inline(__always) init(bits: UInt32) { self.bits = bits }
 
+  /// Of a limit order that is good till cancelled, without any flags.
+  @inline(__always) init(_ side: Side) { bits = UInt32(side.rawValue) }
+
   @inline(__always) init(_ order: Order) {
     let low = UInt32(order.side.rawValue) | (order.postOnly ? Self.postOnly : 0)
     let middle = UInt32(order.timeInForce.rawValue) &<< 2 | UInt32(order.type.rawValue) &<< 4
@@ -125,6 +128,18 @@ struct OrderStore: ~Copyable {
       return slot
     }
     return fresh()
+  }
+
+  /// The slot that `allocate` would give, or none if it would move the slots.
+  @inline(__always) var nextInPlace: UInt32 {
+    let slot = free != noSlot ? free : used
+    return Int(slot) < slots.capacity ? slot : noSlot
+  }
+
+  /// As `allocate`.
+  /// - Precondition: `slot` is `nextInPlace`, and `order` its address.
+  @inline(__always) mutating func allocate(_ slot: UInt32, _ order: UnsafeMutablePointer<OrderSlot>) {
+    if free != noSlot { free = order.pointee.next } else { used &+= 1 }
   }
 
   @inline(__always) private mutating func fresh() -> UInt32 {

@@ -2,33 +2,53 @@ import Primitives
 
 /// Orders join and leave the queues of levels, whose marks say so. Journal and indices are the engine's.
 extension PriceLadder {
+  // What would be written to a neighbour that is not there goes to slot 0, which is no order's and which nobody reads:
+  // that is cheaper than asking whether it is there.
+
   /// The order joins at the tail of its level.
   @inline(__always) mutating func append(_ slot: UInt32, _ side: Side, _ orders: borrowing OrderStore) {
-    let order = orders.address(slot)
-    let level = order.pointee.level
-    let header = pages.header(of: level)
-    let bit = LevelPages.bit(level, side)
-    let tail = pages.address(level).pointee.append(slot, order.pointee.openLots)
+    append(slot, orders.address(slot), side, orders)
+  }
+
+  /// As above, of a slot whose address is known.
+  /// - Parameter near: its level's row, if it is known that the level lies in the row's window.
+  @inline(__always) mutating func append(
+    _ slot: UInt32, _ order: UnsafeMutablePointer<OrderSlot>, _ side: Side, _ orders: borrowing OrderStore,
+    near: UnsafeMutablePointer<Row>? = nil
+  ) {
+    let number = order.pointee.level
+    let (header, level) = pages.addresses(of: number)
+    let bit = LevelPages.bit(number, side)
+    let tail = level.pointee.append(slot, order.pointee.openLots)
     order.pointee.previous = tail
     order.pointee.next = noSlot
+    orders.address(tail).pointee.next = slot
     header.pointee.references &+= 1
-    if tail != noSlot { orders.address(tail).pointee.next = slot } else { occupy(level, side, header, bit) }
-    pages.mark(level, header, bit)
+    occupy(number, side, header, bit, near: near)
+    pages.mark(number, header, bit)
   }
 
   /// The order leaves; its links still name the neighbours that it had.
   @inline(__always) mutating func unlink(_ slot: UInt32, _ side: Side, _ orders: borrowing OrderStore) {
     let order = orders.address(slot)
-    let level = order.pointee.level
-    let header = pages.header(of: level)
-    let bit = LevelPages.bit(level, side)
+    if leave(order, side, orders) { findBest(order.pointee.level, side) }
+  }
+
+  /// As `unlink`, up to the best price.
+  /// - Returns: whether the level's page or the best level of the side must be looked at: `findBest` is to follow.
+  @inline(__always) mutating func leave(
+    _ order: UnsafeMutablePointer<OrderSlot>, _ side: Side, _ orders: borrowing OrderStore
+  ) -> Bool {
+    let number = order.pointee.level
+    let (header, level) = pages.addresses(of: number)
+    let bit = LevelPages.bit(number, side)
     let previous = order.pointee.previous
     let next = order.pointee.next
-    if previous != noSlot { orders.address(previous).pointee.next = next }
-    if next != noSlot { orders.address(next).pointee.previous = previous }
-    pages.address(level).pointee.remove(order.pointee.openLots, previous: previous, next: next)
-    pages.mark(level, header, bit)
-    if previous | next == noSlot { vacate(level, side, header, bit) }
+    orders.address(previous).pointee.next = next
+    orders.address(next).pointee.previous = previous
+    level.pointee.remove(order.pointee.openLots, previous: previous, next: next)
+    pages.mark(number, header, bit)
+    return vacate(number, side, header, previous | next == noSlot ? bit : 0)
   }
 
   /// The order stands again between the neighbours that its links name.

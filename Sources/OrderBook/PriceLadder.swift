@@ -121,6 +121,15 @@ struct PriceLadder: ~Copyable {
     return page == noSlot ? noSlot : page &* 16 | UInt32(truncatingIfNeeded: ticks & 15)
   }
 
+  /// As `find`, in the row's window only.
+  @inline(__always) func findNear(_ row: UInt32, _ ticks: Int64) -> UInt32 {
+    let place = rows.address(row)
+    let offset = UInt64(bitPattern: ticks) &>> 4 &- place.pointee.base
+    guard offset < place.pointee.reach else { return noSlot }
+    let page = cells[place.pointee.cells &+ Int(truncatingIfNeeded: offset)]
+    return page == noSlot ? noSlot : page &* 16 | UInt32(truncatingIfNeeded: ticks & 15)
+  }
+
   /// Asks for the memory of the level at a price, if it is near the market.
   @inline(__always) func prefetch(_ row: UInt32, _ ticks: Int64) {
     let place = rows.address(row)
@@ -197,14 +206,18 @@ struct PriceLadder: ~Copyable {
     occupy(level, side, pages.header(of: level), LevelPages.bit(level, side))
   }
 
-  /// As above, of a level whose page and bit there are known.
+  /// As above, of a level whose page and bit there are known. It may be occupied already.
+  /// - Parameter near: its row, if it is known to lie in the row's window.
   @inline(__always) mutating func occupy(
-    _ level: UInt32, _ side: Side, _ header: UnsafeMutablePointer<LevelPage>, _ bit: UInt32
+    _ level: UInt32, _ side: Side, _ header: UnsafeMutablePointer<LevelPage>, _ bit: UInt32,
+    near: UnsafeMutablePointer<Row>? = nil
   ) {
     let before = header.pointee.occupied
     header.pointee.occupied = before | bit
-    let row = rows.address(header.pointee.row)
-    if LevelPages.word(before, side) == 0 { pageOccupied(row, header, level / LevelPages.width, side) }
+    let row = near ?? rows.address(header.pointee.row)
+    if LevelPages.word(before, side) == 0 {
+      pageOccupied(row, header, level / LevelPages.width, side, isNear: near != nil)
+    }
     let key = Self.key(LevelPages.price(of: level, header), side)
     // Without a branch, like the other choices that a market makes at random.
     let place = Self.address(row, side)
@@ -215,28 +228,60 @@ struct PriceLadder: ~Copyable {
 
   /// The level lost its last order.
   @inline(__always) mutating func vacate(_ level: UInt32, _ side: Side) {
-    vacate(level, side, pages.header(of: level), LevelPages.bit(level, side))
+    if vacate(level, side, pages.header(of: level), LevelPages.bit(level, side)) { findBest(level, side) }
   }
 
-  @inline(__always) mutating func vacate(
+  /// As above, of a level whose page is known; nothing happens if `bit` is 0 and not the level's.
+  /// - Returns: whether it was the best, or the last one of its page: `findBest` is to follow.
+  @inline(__always) func vacate(
     _ level: UInt32, _ side: Side, _ header: UnsafeMutablePointer<LevelPage>, _ bit: UInt32
-  ) {
+  ) -> Bool {
     let after = header.pointee.occupied & ~bit
     header.pointee.occupied = after
+    // One branch, hardly ever taken, instead of three that are.
+    let isLast: UInt32 = LevelPages.word(after, side) == 0 ? bit : 0
+    let isBest: UInt32 = level == address(header.pointee.row, side).pointee.best ? bit : 0
+    return isLast | isBest != 0
+  }
+
+  /// A level that was the best, or the last one of its page, was vacated.
+  @inline(never) mutating func findBest(_ level: UInt32, _ side: Side) {
+    var header = pages.header(of: level)
     let row = rows.address(header.pointee.row)
-    let word = LevelPages.word(after, side)
-    if word == 0 { pageVacated(row, header, level / LevelPages.width, side) }
     let place = Self.address(row, side)
-    if level != place.pointee.best { return }
-    var next = noSlot
-    if word != 0 {
-      next = LevelPages.bestLevel(level / LevelPages.width, word, side)
-    } else {
-      let page = worsePage(header.pointee.row, side, than: nil)
-      if page != noSlot { next = LevelPages.bestLevel(page, LevelPages.word(pages[page: page].occupied, side), side) }
+    var page = level / LevelPages.width
+    var word = LevelPages.word(header.pointee.occupied, side)
+    if word == 0 {
+      pageVacated(row, header, page, side)
+      if level != place.pointee.best { return }
+      page = row.pointee.farPages == 0 ? bestNearPage(row, side) : bestPage(header.pointee.row, side)
+      if page == noSlot {
+        place.pointee.best = noSlot
+        place.pointee.bestKey = Self.noKey
+        return
+      }
+      header = pages.header(of: page &* LevelPages.width)
+      word = LevelPages.word(header.pointee.occupied, side)
+    } else if level != place.pointee.best {
+      return
     }
+    let next = LevelPages.bestLevel(page, word, side)
     place.pointee.best = next
-    place.pointee.bestKey = next == noSlot ? Self.noKey : Self.key(pages.price(of: next), side)
+    place.pointee.bestKey = Self.key(LevelPages.price(of: next, header), side)
+  }
+
+  /// The best occupied page of a row that has none outside its window; or none.
+  @inline(__always) private func bestNearPage(_ row: UnsafeMutablePointer<Row>, _ side: Side) -> UInt32 {
+    let summary = Self.address(row, side).pointee.summary
+    if summary == 0 { return noSlot }
+    let word = 63 &- summary.leadingZeroBitCount
+    let position = word &<< 6 | (63 &- bits[Self.bitWord(row, side) &+ word].leadingZeroBitCount)
+    return cells[row.pointee.cells &+ Int(truncatingIfNeeded: Self.position(UInt64(position), side))]
+  }
+
+  /// The best occupied page of any row; or none.
+  @inline(never) private mutating func bestPage(_ row: UInt32, _ side: Side) -> UInt32 {
+    worsePage(row, side, than: nil)
   }
 
   /// A page's place in the window, as its side counts.
@@ -249,10 +294,11 @@ struct PriceLadder: ~Copyable {
   }
 
   @inline(__always) mutating func pageOccupied(
-    _ row: UnsafeMutablePointer<Row>, _ header: UnsafeMutablePointer<LevelPage>, _ page: UInt32, _ side: Side
+    _ row: UnsafeMutablePointer<Row>, _ header: UnsafeMutablePointer<LevelPage>, _ page: UInt32, _ side: Side,
+    isNear: Bool = false
   ) {
     let offset = header.pointee.number &- row.pointee.base
-    guard offset < row.pointee.reach else { return farOccupied(header.pointee.row, page, side) }
+    guard isNear || offset < row.pointee.reach else { return farOccupied(header.pointee.row, page, side) }
     let position = Self.position(offset, side)
     bits[Self.bitWord(row, side) &+ Int(truncatingIfNeeded: position &>> 6)] |= 1 &<< (position & 63)
     Self.address(row, side).pointee.summary |= 1 &<< (position &>> 6)

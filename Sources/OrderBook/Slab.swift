@@ -38,6 +38,9 @@ struct Slab<Element>: ~Copyable {
 
   @inline(__always) func address(_ index: UInt32) -> UnsafeMutablePointer<Element> { address(Int(index)) }
 
+  /// As `address`, of an index that another slab's check has covered.
+  @inline(__always) func address(covered index: UInt32) -> UnsafeMutablePointer<Element> { base + Int(index) }
+
   /// Asks for the element's cache line; an index outside does nothing.
   @inline(__always) func prefetch(_ index: Int) {
     if UInt(bitPattern: index) < UInt(bitPattern: capacity) { rialto_prefetch(base + index) }
@@ -65,6 +68,20 @@ struct SlabList<Element>: ~Copyable {
     slab[count] = element
     count += 1
   }
+
+  /// Makes room for `count` elements in all.
+  mutating func reserve(_ count: Int) { slab.reserve(count) }
+
+  /// Appends the element, or does not, without a branch: for what nobody can predict.
+  /// - Parameter counting: 1, or 0 to leave it out.
+  /// - Precondition: `reserve` has made room for one more.
+  @inline(__always) mutating func append(_ element: Element, counting: UInt32) {
+    slab[count] = element
+    count &+= Int(truncatingIfNeeded: counting)
+  }
+
+  /// All elements. Good until the list changes.
+  var elements: UnsafeBufferPointer<Element> { UnsafeBufferPointer(start: slab.address(0), count: count) }
 
   /// - Precondition: not empty.
   @inline(__always) mutating func removeLast() -> Element {

@@ -1,33 +1,41 @@
 /// What a record of the undo journal takes back.
+/// - Precondition: below 32.
 enum UndoKind: UInt8 {
-  // Those that mean something when they are settled come first.
-
   /// An order left its level, or a stop those that wait. slot: the order, whose links still name its neighbours.
   case removed = 0
+  /// One entry was applied, and all it did was to take an order out of its level. slot: the order, as for `removed`;
+  /// payload and old: as for `applied`.
+  case cancelled = 1
+  /// One entry was applied, and all it did was to move an order to the tail of a level, in another slot. slot: the one
+  /// that it had, as for `removed`; payload and old: as for `applied`.
+  case replaced = 2
   /// The second of the book's clock changed. old: the second before.
-  case clock = 1
+  case clock = 3
   /// A client order id was taken by the newest record. slot: the record.
-  case identified = 2
+  case identified = 4
   /// A tombstone was consumed or evicted. slot: the tombstone, whose links still name its neighbours.
-  case tombstoneLifted = 3
-  /// One entry was applied. slot: its origin; payload: origin of the key before; old: stamp of the key before.
-  case applied = 4
+  case tombstoneLifted = 5
+  /// One entry was applied. payload: origin of the key before; old: stamp of the key before.
+  case applied = 6
+  /// One entry was applied, and all it did was to put an order at the tail of a level. slot: the order; payload and
+  /// old: as for `applied`.
+  case placed = 7
   /// An order entered a level, or those that wait, at the tail. slot: the order.
-  case inserted = 5
+  case inserted = 8
   /// A resting order traded in part. slot: the order; old: lots.
-  case filled = 6
+  case filled = 9
   /// An order's open quantity was lowered. slot: the order; old: lots.
-  case reduced = 7
+  case reduced = 10
   /// slot: the book; old: last trade price before.
-  case lastTrade = 8
+  case lastTrade = 11
   /// A tombstone was laid. slot: the tombstone.
-  case tombstoneLaid = 9
+  case tombstoneLaid = 12
   /// The newest book was defined. slot: the book.
-  case defined = 10
+  case defined = 13
   /// What an iceberg shows changed. slot: the order; old: visible lots before.
-  case shown = 11
+  case shown = 14
   /// An order went from the head of its level's queue to the tail. slot: the order.
-  case requeued = 12
+  case requeued = 15
 }
 
 /// Sixteen bytes that take one change back.
@@ -50,8 +58,15 @@ struct UndoRecord {
     return kind
   }
   @inline(__always) var payload: UInt32 { tag &>> 8 }
-  /// Nothing is to be done when it is settled.
-  @inline(__always) var settlesSilently: Bool { tag & 0xFF > UInt32(UndoKind.tombstoneLifted.rawValue) }
+  // Asked of every record when it is settled, whatever it is: a bit of a constant is no branch.
+
+  /// 1 if an order's slot is let go when it is settled, else 0.
+  @inline(__always) var releasedOrders: UInt32 { Self.releasing &>> (tag & 31) & 1 }
+  /// 1 if there is anything else to do when it is settled, else 0.
+  @inline(__always) var otherSettling: UInt32 { Self.others &>> (tag & 31) & 1 }
+  private static var releasing: UInt32 { bit(.removed) | bit(.cancelled) | bit(.replaced) }
+  private static var others: UInt32 { bit(.clock) | bit(.identified) | bit(.tombstoneLifted) }
+  @inline(__always) private static func bit(_ kind: UndoKind) -> UInt32 { 1 &<< UInt32(kind.rawValue) }
 }
 
 /// The undo records that are not settled yet, by absolute position: a ring in raw memory that doubles when full.
@@ -78,10 +93,17 @@ struct UndoJournal: ~Copyable {
 
   /// - Complexity: O(1); O(kept records) when the ring doubles.
   @inline(__always) mutating func push(_ record: UndoRecord) {
-    let position = end
-    if position == full { widen() }
-    ring[Int(truncatingIfNeeded: position & mask)] = record
-    end = position &+ 1
+    if !hasRoom { widen() }
+    put(record)
+  }
+
+  /// Would `push` leave the ring as large as it is?
+  @inline(__always) var hasRoom: Bool { end != full }
+
+  /// - Precondition: `hasRoom`.
+  @inline(__always) mutating func put(_ record: UndoRecord) {
+    ring[Int(truncatingIfNeeded: end & mask)] = record
+    end &+= 1
   }
 
   /// Takes the newest record off.

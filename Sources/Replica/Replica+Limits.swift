@@ -9,13 +9,13 @@ extension Replica {
   /// For tests and simulations: each queue is bounded where it grows, and this looks whether that holds.
   /// - Complexity: O(origins).
   package var queueOverLimit: String? {
-    if sequencer.tentative
-      > UInt64(configuration.tentativeEntriesMax + Limits.requestsPerFrameMax * sequencer.logs.count)
-    {
-      return "\(sequencer.tentative) tentative entries"
+    let slack = Limits.requestsPerFrameMax * sequencer.logs.count
+    // By index: a loop over the logs would copy each.
+    for index in sequencer.logs.indices where sequencer.logs[index].orphanCount > Limits.orphanBatchesPerOriginMax {
+      return "\(sequencer.logs[index].orphanCount) batches of origin \(index) wait for an earlier one"
     }
-    for log in sequencer.logs where log.orphanCount > Limits.orphanBatchesPerOriginMax {
-      return "\(log.orphanCount) batches of origin \(log.origin) wait for an earlier one"
+    if sequencer.tail.count > configuration.tentativeEntriesMax + slack {
+      return "\(sequencer.tail.count) tentative entries are applied"
     }
     if openCount > Limits.requestsPerFrameMax { return "\(openCount) entries in the open batch" }
     if inFlight.count > 2 { return "\(inFlight.count) commits under way" }

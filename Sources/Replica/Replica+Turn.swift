@@ -38,6 +38,8 @@ extension Replica {
       gossip.acknowledge(Ack(origin: log.origin, head: log.acked))
     }
     open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1)
+    startedEmpty =
+      configuration.clockCeiling == .zero && sequencer.logs.indices.allSatisfy { sequencer.logs[$0].held.sequence == 0 }
     hasRecovered = true
     isPastCeiling = now.wallMilliseconds > configuration.clockCeiling.milliseconds
   }
@@ -142,6 +144,8 @@ extension Replica {
   /// A beat covers the own log up to its last durable batch: with entries beyond that, nothing above their stamps may
   /// be promised yet.
   private mutating func promise(_ now: LogicalTime, _ effects: inout [Effect]) -> Beat? {
+    // Who does not know yet whether its disk has all of its log cannot say that nothing more is in it.
+    guard isReady else { return nil }
     let log = sequencer.logs[me.int]
     guard log.acked.sequence == log.held.sequence, open.isEmpty, ownSealed.isEmpty else { return nil }
     let wanted = clock.advance(nowMilliseconds: now.wallMilliseconds)

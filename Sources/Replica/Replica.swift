@@ -61,6 +61,8 @@ public struct Replica: ~Copyable {
   var lastBookHashMicroseconds: UInt64 = 0
 
   var hasRecovered = false
+  /// The disk held nothing at the start.
+  var startedEmpty = false
   /// Peers that have said how far they hold this node's log since it started. Without a majority of them it takes no
   /// orders: its disk may have been set back, and what it wrote after that must not be written again otherwise.
   var heardFrom: Set<OriginIndex> = []
@@ -221,8 +223,11 @@ public struct Replica: ~Copyable {
   /// restart would push stamps further ahead), and others have said how far they hold this node's log.
   var isReady: Bool {
     guard hasRecovered, isPastCeiling, ownLogClaim == nil else { return false }
-    let others = configuration.view.members.count - 1
-    return others == 0 || heardFrom.count + 1 >= configuration.view.majority
+    let members = configuration.view.members.count
+    // What a majority acked is with half of the others at least, for one of it may have been this node. An empty disk
+    // may be a lost one: then so many must have spoken that one of those is among them. At the very first start that is
+    // no loss: nothing becomes final without everybody.
+    return heardFrom.count >= (startedEmpty ? (members + 1) / 2 : members / 2) || members == 1
   }
 
   /// A member says that it holds more of this node's log than is on disk here: until when it may prove that.

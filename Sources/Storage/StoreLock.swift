@@ -24,6 +24,8 @@ final class StoreLock {
 
   func release() {
     guard descriptor >= 0 else { return }
+    // Unlocked, not only closed: a process that is being started has copies of all descriptors for a moment.
+    _ = flock(descriptor, LOCK_UN)
     _ = Foundation.close(descriptor)
     descriptor = -1
   }

@@ -80,7 +80,15 @@ import Wire
     try await withCluster(3) { cluster in
       try await cluster.start("n1")
       try await cluster.start("n2", peers: ["n1"])
+      // Empty disks may be lost ones: two of three have to hear the third as well before they take orders.
+      let voices = [try await cluster.rawMember("n3", to: "n1"), try await cluster.rawMember("n3", to: "n2")]
       _ = try await cluster.defineInstrument()
+      let second = try await cluster.connect("n2")
+      try await eventually("n2 is ready, too") { try await second.status().ready }
+      for voice in voices {
+        voice.finish()
+        _ = try await voice.end()
+      }
       try await body(cluster, try await cluster.connect("n1"), batch(cluster, of: "n3", signedBy: "n3"))
     }
   }

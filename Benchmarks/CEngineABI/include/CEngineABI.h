@@ -90,6 +90,8 @@ typedef struct {
 
 // Reports that are published at once, unless somebody asks for less.
 #define ABI_RING_RUN 64
+// How far ahead places are asked for.
+#define ABI_RING_AHEAD 16
 
 static inline void abi_ring_publish(abi_ring *_Nonnull ring) {
   __atomic_store_n(&ring->published, ring->filled, __ATOMIC_RELEASE);
@@ -104,7 +106,18 @@ static inline abi_report *_Nullable abi_ring_place(abi_ring *_Nonnull ring) {
   return &ring->reports[ring->filled & ring->mask];
 }
 
+static inline void abi_prefetch_to_write(const void *_Nonnull address) {
+#if defined(__x86_64__)
+  // Compilers give the plain prefetch for it unless they are told of the processor.
+  __asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));
+#else
+  __builtin_prefetch(address, 1);
+#endif
+}
+
 static inline void abi_ring_advance(abi_ring *_Nonnull ring) {
+  // The place was the reader's last: it is asked for, to be written, before it is filled.
+  abi_prefetch_to_write(&ring->reports[(ring->filled + ABI_RING_AHEAD) & ring->mask]);
   if ((++ring->filled & (ABI_RING_RUN - 1)) == 0) abi_ring_publish(ring);
 }
 
