@@ -84,7 +84,8 @@ let package = Package(
       name: "OrderBookTests", dependencies: ["OrderBook", "Oracle", "Primitives"], swiftSettings: strict),
     .testTarget(name: "FlowTests", dependencies: ["Flow"], swiftSettings: strict),
     .testTarget(name: "EventLogTests", dependencies: ["EventLog"], swiftSettings: strict),
-    .testTarget(name: "MembershipTests", dependencies: ["Membership"], swiftSettings: strict),
+    .testTarget(
+      name: "MembershipTests", dependencies: ["Membership", "EventLog", "Primitives"], swiftSettings: strict),
     .testTarget(name: "ReplicaTests", dependencies: ["Replica"], swiftSettings: strict),
     .testTarget(
       name: "SimulatorTests", dependencies: ["Simulator", "Replica", "OrderBook", "Primitives"], exclude: ["Scenarios"],

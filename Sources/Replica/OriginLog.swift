@@ -13,7 +13,7 @@ struct OriginLog: Sendable {
   }
 
   /// Batches kept in memory after they are final, so that most requests need no disk.
-  static let retainedBatchesMax = 512
+  static let retainedBatchesDefault = 512
   static let retainedEntriesMax = 65_536
 
   let origin: OriginIndex
@@ -212,9 +212,9 @@ struct OriginLog: Sendable {
   }
 
   /// Drops final, durable batches from memory beyond what is worth keeping.
-  mutating func evict() {
+  mutating func evict(beyond batchesMax: Int) {
     while let first = batches.first, first.lastSequence <= min(final, acked.sequence),
-      batches.count > Self.retainedBatchesMax || entriesInMemory > Self.retainedEntriesMax
+      batches.count > batchesMax || entriesInMemory > Self.retainedEntriesMax
     {
       entriesInMemory -= first.entries.count
       batches.removeFirst()

@@ -52,6 +52,8 @@ extension Replica {
       }
       return
     }
+    // It has applied exactly as much of this node's log as was applied here.
+    confirmedBy.insert(peer)
     guard let mine = bookHashForDigest(now) else { return }
     if let theirs = digest.bookHash {
       if theirs != mine { mismatch(with: peer, mine: mine, theirs: theirs, &effects) }

@@ -86,7 +86,6 @@ extension Replica {
       var genuine = heartbeat
       genuine.acks = heartbeat.acks.filter { check($0, from: peer, now, &effects) }
       gossip.receive(genuine, from: peer)
-      heardFrom.insert(peer)
     case .announce(let heads): gossip.receiveAnnounce(heads, from: peer)
     case .request(let range):
       guard range.origin.int < sequencer.logs.count else { return }
@@ -96,8 +95,8 @@ extension Replica {
     case .digest(let digest): receive(digest, from: peer, now, &effects)
     case .vector(let vector):
       gossip.receiveVector(vector, from: peer)
+      if vector[me] <= sequencer.logs[me.int].held.sequence { confirmedBy.insert(peer) }
       checkOwnLog(vector[me], from: peer, now)
-      heardFrom.insert(peer)
     case .addresses(let records): receive(addresses: records, from: peer, now, &effects)
     case .served(let origin, let through):
       guard origin.int < sequencer.logs.count else { return }
@@ -138,7 +137,10 @@ extension Replica {
   /// must not be written again. Anybody can say so; the batch with this node's own signature proves it, and is asked
   /// for.
   private mutating func checkOwnLog(_ sequence: UInt64, from peer: OriginIndex, _ now: LogicalTime) {
-    guard sequence > sequencer.logs[me.int].held.sequence, sequence > unprovenClaim, ownLogClaim == nil else { return }
+    guard sequence > sequencer.logs[me.int].held.sequence else { return }
+    // Whether it can prove that or not, it has not confirmed this disk; nor does a claim that expires.
+    if !isConfirmed { confirmedBy.remove(peer) }
+    guard sequence > unprovenClaim, ownLogClaim == nil else { return }
     ownLogClaim = (peer, sequence, now.monotonicMicroseconds + Self.claimMicroseconds)
     gossip.learn(me, exists: sequence, offered: true)
   }

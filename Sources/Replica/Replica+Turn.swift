@@ -38,8 +38,7 @@ extension Replica {
       gossip.acknowledge(Ack(origin: log.origin, head: log.acked))
     }
     open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1)
-    startedEmpty =
-      configuration.clockCeiling == .zero && sequencer.logs.indices.allSatisfy { sequencer.logs[$0].held.sequence == 0 }
+    startedWithoutOwn = sequencer.logs[me.int].held.sequence == 0
     hasRecovered = true
     isPastCeiling = now.wallMilliseconds > configuration.clockCeiling.milliseconds
   }

@@ -61,11 +61,13 @@ public struct Replica: ~Copyable {
   var lastBookHashMicroseconds: UInt64 = 0
 
   var hasRecovered = false
-  /// The disk held nothing at the start.
-  var startedEmpty = false
-  /// Peers that have said how far they hold this node's log since it started. Without a majority of them it takes no
-  /// orders: its disk may have been set back, and what it wrote after that must not be written again otherwise.
-  var heardFrom: Set<OriginIndex> = []
+  /// The disk held nothing of this node's own log at the start. What it holds of others says nothing: a disk that was
+  /// lost fills with that again before the next start.
+  var startedWithoutOwn = false
+  /// Peers that have said, since this node started, that they hold no more of its log than its disk. Without enough of
+  /// them it takes no orders and promises nothing: its disk may have been set back or lost, and what it wrote after
+  /// that must not be written again otherwise.
+  var confirmedBy: Set<OriginIndex> = []
   /// Book hashes of recent applied vectors, newest last.
   var recentBooks: [(applied: Hash256, book: Hash256)] = []
   var appliedHashCache: (version: UInt64, hash: Hash256)?
@@ -103,6 +105,7 @@ public struct Replica: ~Copyable {
     }
     sequencer = Sequencer(logs: logs)
     sequencer.engine.defects = configuration.defects
+    sequencer.retainedBatchesMax = configuration.retainedBatchesMax
     generator = SeededGenerator(seed: configuration.seed)
     gossip = Gossip(
       me: configuration.me, view: configuration.view, origins: logs.count, configuration: configuration.gossip,
@@ -221,13 +224,16 @@ public struct Replica: ~Copyable {
 
   /// Whether orders are taken: the log is read, the clock has passed what was promised before the restart (else each
   /// restart would push stamps further ahead), and others have said how far they hold this node's log.
-  var isReady: Bool {
-    guard hasRecovered, isPastCeiling, ownLogClaim == nil else { return false }
+  var isReady: Bool { isPastCeiling && isConfirmed }
+
+  /// Whether enough others have said that they hold no more of this node's log than its disk.
+  var isConfirmed: Bool {
+    guard hasRecovered, ownLogClaim == nil else { return false }
     let members = configuration.view.members.count
-    // What a majority acked is with half of the others at least, for one of it may have been this node. An empty disk
-    // may be a lost one: then so many must have spoken that one of those is among them. At the very first start that is
-    // no loss: nothing becomes final without everybody.
-    return heardFrom.count >= (startedEmpty ? (members + 1) / 2 : members / 2) || members == 1
+    // What a majority acked is with half of the others at least, for one of it may have been this node. A disk without
+    // an own log may be a lost one: then so many must have confirmed it that one of those is among them. At the very
+    // first start that is no loss: nothing becomes final without everybody.
+    return confirmedBy.count >= (startedWithoutOwn ? (members + 1) / 2 : members / 2) || members == 1
   }
 
   /// A member says that it holds more of this node's log than is on disk here: until when it may prove that.

@@ -18,6 +18,8 @@ public struct ReplicaConfiguration: Sendable {
   public var bootMilliseconds: UInt64
   public var seed: UInt64
   public var tentativeEntriesMax = Limits.tentativeEntriesMax
+  /// Final batches of each origin that stay in memory, so that most requests need no disk.
+  public var retainedBatchesMax = OriginLog.retainedBatchesDefault
   /// Durable promise limit of the last run, if there was one.
   public var clockCeiling = Stamp.zero
   /// Final frontier of the last run: recovered entries up to it are final at once.

@@ -29,6 +29,8 @@ struct Sequencer: ~Copyable {
 
   var engine = MatchingEngine()
   var logs: [OriginLog]
+  /// Final batches of each origin that stay in memory.
+  var retainedBatchesMax = OriginLog.retainedBatchesDefault
   private(set) var tail: Deque<Record> = []
   private(set) var tape = EventTape()
   private(set) var finalKey = OrderKey.zero
@@ -165,7 +167,7 @@ struct Sequencer: ~Copyable {
     engine.settle(through: mark)
     tail.removeFirst(count)
     tape.trim(to: tapeStart)
-    for index in logs.indices { logs[index].evict() }
+    for index in logs.indices { logs[index].evict(beyond: retainedBatchesMax) }
     return count
   }
 }

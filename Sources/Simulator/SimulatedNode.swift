@@ -22,7 +22,9 @@ package final class SimulatedNode {
   var timeline = Timeline()
   /// How often it was started.
   var boots: UInt64 = 0
-  /// Its disk was damaged or wiped: what it held is no longer promised.
+  /// A part of what it held is not what was written, its own or others'.
+  var hasDamage = false
+  /// Its own log was damaged or wiped: what it held is no longer promised.
   var hasLostData = false
   /// Faults that hold it now.
   var pauses = 0

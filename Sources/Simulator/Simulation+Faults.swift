@@ -52,11 +52,16 @@ extension Simulation {
     case .readError:
       node.disk.isUnreadable = true
       // Half of them hit a start, the others a process that runs and is asked for what it has on disk only.
-      if fault.microseconds % 2 == 0 { end(node, "killed") }
+      if fault.microseconds % 2 == 0 {
+        end(node, "killed")
+        scheduleStart(node, after: 1_000)
+      }
     case .flippedBit:
       end(node, "killed")
       if let damage = node.disk.flipBit(fault.detail) {
-        node.hasLostData = true
+        node.hasDamage = true
+        // What it lost of others it fetches again; of its own, it cannot.
+        if damage.origin == fault.node { node.hasLostData = true }
         node.timeline.note(.said("a bit of origin \(damage.origin) at \(damage.sequence) flips"), at: now)
       }
       scheduleStart(node, after: fault.microseconds)

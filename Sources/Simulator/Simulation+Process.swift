@@ -22,6 +22,8 @@ extension Simulation {
       seeds: nodes.indices.filter { $0 != node.index }.map { SimulatedNode.address($0, boot: 0) },
       bootMilliseconds: clock.wallMilliseconds &+ node.boots, seed: generator.next())
     settings.gossip.fanout = profile.fanout
+    settings.retainedBatchesMax = profile.retainedBatches
+    settings.tentativeEntriesMax = profile.tentativeEntriesMax
     settings.defects = defects
     if let ceiling = node.disk.record(RecordKey.clockCeiling) {
       settings.clockCeiling = Stamp(
@@ -148,7 +150,8 @@ extension Simulation {
 
   private func commit(_ number: CommitNumber, _ node: SimulatedNode, _ process: SimulatedProcess) {
     if node.disk.isFull { return end(node, "the disk is full") }
-    if process.finalEntries > process.auditedEntries + Self.auditEntriesBehind {
+    let audited = max(process.auditedEntries, node.disk.auditEntries)
+    if process.finalEntries > audited + Self.auditEntriesBehind {
       process.auditedEntries = process.finalEntries
       node.disk.putAudit(process.finalKey, entries: process.finalEntries)
     }

@@ -113,6 +113,10 @@ package struct SimulationProfile: Hashable, Sendable {
   /// Of a thousand orders with ids, how many have a cancel sent at the same time to another node.
   package var chasePerMille: UInt64 = 30
 
+  // Limits of the nodes, small in some runs so that they are met
+  package var retainedBatches = 512
+  package var tentativeEntriesMax = 1_000_000
+
   package var faults: [Fault] = []
   /// Indices of the plan that are left out, for shrinking.
   package var without: Set<Int> = []
@@ -170,7 +174,9 @@ package struct SimulationProfile: Hashable, Sendable {
     profile.syncMax = profile.syncMin + [100, 1_000, 5_000][generator.pick(0...2)]
     profile.burstMicroseconds = [20_000, 50_000, 100_000][generator.pick(0...2)]
     // A good hundred orders a second: two thirds of all commands are orders.
-    profile.burstCommands = Int(profile.burstMicroseconds * 170 / 1_000_000)
+    profile.burstCommands = Int(profile.burstMicroseconds * 190 / 1_000_000)
+    profile.retainedBatches = [8, 64, 512][generator.pick(0...2)]
+    if generator.chance(1, of: 6) { profile.tentativeEntriesMax = generator.pick(200...2_000) }
     var kinds = name.kinds
     if name == .swarm { kinds = kinds.filter { _ in generator.chance(2, of: 3) } }
     profile.planFaults(kinds, &generator)
@@ -225,6 +231,7 @@ package struct SimulationProfile: Hashable, Sendable {
         + "\(burstMicroseconds / 1000) ms",
       "\(transport.rawValue): latency \(latencyMin) to \(latencyMax) µs, \(tailPerMille) ‰ ten times that, loss "
         + "\(lossPerMille) ‰, duplicates \(duplicatePerMille) ‰; sync \(syncMin) to \(syncMax) µs",
+      "memory: \(retainedBatches) batches an origin, at most \(tentativeEntriesMax) tentative entries",
       "clocks: skew \(skewMilliseconds) ms, drift \(driftPerMillion) ppm; \(plan.count) faults",
     ]
   }

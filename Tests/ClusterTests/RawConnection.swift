@@ -1,4 +1,5 @@
 import Client
+import EventLog
 import Foundation
 import Gossip
 import NIOCore
@@ -191,6 +192,9 @@ extension TestCluster {
   ) async throws -> RawConnection {
     let connection = try await raw(to: target, memberHandshake(name, boot: boot))
     if !isSilent {
+      // It holds nothing of anybody's log: so it confirms what the others have on disk.
+      let vector = PeerMessage.vector(VersionVector())
+      connection.send(type: vector.frameType, vector.body)
       let heartbeat = PeerMessage.heartbeat(Heartbeat(view: 0, beat: nil, acks: []))
       connection.keepSaying(.frame(type: heartbeat.frameType, body: heartbeat.body))
     }

@@ -49,7 +49,9 @@ struct WordChecker: Checker {
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
     for item in run.items {
       let origin = item.dot.origin.int
-      let holders = world.nodes.count { $0.hasLostData || $0.disk.entries(of: origin) >= item.dot.sequence }
+      let holders = world.nodes.count {
+        $0.hasLostData || $0.hasDamage || $0.disk.entries(of: origin) >= item.dot.sequence
+      }
       if holders * 2 <= world.nodes.count { return "\(item.dot) is final at \(node.name), on \(holders) disks" }
     }
     return nil

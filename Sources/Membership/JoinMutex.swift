@@ -1,0 +1,119 @@
+import EventLog
+import Primitives
+
+/// One attempt of one node to take the join mutex: its fencing token. A node never uses one twice.
+public struct LeaseBallot: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let round: UInt64
+  public let node: NodeID
+  public init(round: UInt64, node: NodeID) {
+    self.round = round
+    self.node = node
+  }
+  public var description: String { "\(round)@\(node.hash.prefix(8))" }
+  public static func < (left: LeaseBallot, right: LeaseBallot) -> Bool {
+    left.round == right.round ? left.node < right.node : left.round < right.round
+  }
+
+  /// `"rialto.grant.1" ‖ cluster id ‖ view u64 ‖ round u64 ‖ node id`.
+  func voteBytes(cluster: Hash256, view: UInt64) -> [UInt8] {
+    var writer = ByteWriter(reserving: 128)
+    writer.write(Array("rialto.grant.1".utf8))
+    writer.write(cluster)
+    writer.writeFixed(view)
+    writer.writeFixed(round)
+    writer.write(node.hash)
+    return writer.bytes
+  }
+}
+
+/// One member's part of the join mutex: to whom it has lent its vote, and until when.
+///
+/// The mutex keeps joiners from duelling; what is decided does not rest on it. So it lives in memory: a member that has
+/// restarted lends nothing for the length of a lease, as it may have lent before. A lease is one view's.
+/// Source: DESIGN 7.
+public struct JoinMutex: Sendable {
+  public enum Answer: Hashable, Sendable {
+    case granted
+    case denied(highest: LeaseBallot)
+  }
+
+  /// The highest ballot that was granted: what is asked under a lower one is refused.
+  public private(set) var highest: LeaseBallot?
+  /// The highest that was given back, granted or not: its request may come late, and is refused.
+  private var released: LeaseBallot?
+  private var holder: LeaseBallot?
+  private var untilMicroseconds: UInt64
+  private var silentUntilMicroseconds: UInt64
+  private let defects: ViewDefects
+
+  init(nowMicroseconds now: UInt64, hasRestarted: Bool, _ defects: ViewDefects = []) {
+    untilMicroseconds = 0
+    silentUntilMicroseconds = hasRestarted ? now + ViewLimits.leaseMicroseconds : 0
+    self.defects = defects
+  }
+
+  /// Who holds this member's vote now.
+  public func holder(nowMicroseconds now: UInt64) -> LeaseBallot? { now < untilMicroseconds ? holder : nil }
+
+  /// A repeated request does not prolong its lease. A node's newer request takes over from its older one.
+  mutating func request(_ ballot: LeaseBallot, nowMicroseconds now: UInt64) -> Answer {
+    if defects.contains(.leaseNotFenced) { return .granted }
+    let held = self.holder(nowMicroseconds: now)
+    if held == ballot { return .granted }
+    let newest = max(highest ?? ballot, released ?? ballot)
+    if let held, held.node != ballot.node { return .denied(highest: newest) }
+    // Granted before or given back before: once is enough.
+    guard ballot >= newest, ballot != highest, ballot != released else { return .denied(highest: newest) }
+    guard now >= silentUntilMicroseconds else { return .denied(highest: newest) }
+    untilMicroseconds = now + ViewLimits.leaseMicroseconds
+    holder = ballot
+    highest = ballot
+    return .granted
+  }
+
+  mutating func release(_ ballot: LeaseBallot) {
+    if holder == ballot { holder = nil }
+    released = max(released ?? ballot, ballot)
+  }
+
+  /// Whether a later ballot was granted: what is asked under this one is refused.
+  func isStale(_ ballot: LeaseBallot) -> Bool {
+    guard let highest, !defects.contains(.leaseNotFenced) else { return false }
+    return ballot < highest
+  }
+}
+
+/// A node's way to membership: takes the join mutex and asks members, one after the other, to sponsor it.
+///
+/// ```
+/// resting ─ due ─▶ asking ─ majority of grants ─▶ holding ─ admitted ─▶ gone
+///    ▲               │ no majority in 200 ms        │ lease over
+///    └───────────────┴──────────────────────────────┘
+/// ```
+struct Joiner: Sendable {
+  enum State: Sendable {
+    /// Can transition to: asking.
+    case resting(untilMicroseconds: UInt64)
+    /// Can transition to: holding, resting.
+    case asking(sinceMicroseconds: UInt64)
+    /// Can transition to: resting.
+    case holding(untilMicroseconds: UInt64, nextJoinMicroseconds: UInt64)
+  }
+
+  let name: String
+  let token: StoreToken
+  var state: State
+  var ballot: LeaseBallot
+  var votes: [Certificate.Vote] = []
+  var denied: [OriginIndex] = []
+  /// The highest round that anybody has mentioned.
+  var roundSeen: UInt64 = 0
+  /// Which member is asked next, by rank.
+  var sponsor: Int
+
+  /// The fencing token under which this node holds the mutex now.
+  func held(nowMicroseconds now: UInt64) -> LeaseBallot? {
+    guard case .holding(let until, _) = state, now < until else { return nil }
+    return ballot
+  }
+}
