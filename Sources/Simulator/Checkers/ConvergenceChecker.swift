@@ -66,7 +66,8 @@ struct ConvergenceChecker: Checker {
 
   mutating func sample(_ world: Simulation) -> String? {
     for node in world.nodes {
-      guard let process = node.process else { continue }
+      // What is not on disk yet may be lost, and other entries may come to stand in its place: nobody else has seen it.
+      guard let process = node.process, process.commitUnderWay == nil else { continue }
       let applied = process.replica.appliedHash()
       let book = process.replica.bookHash()
       if let known = books[applied] {
