@@ -193,8 +193,9 @@ package final class Simulation {
     guard let process = node.process, process.boot == boot else { return }
     if node.pauses > 0 {
       node.parked.append(event)
-    } else if process.busyUntil > now {
-      queue.schedule(event, at: process.busyUntil)
+    } else if process.busyUntil > now || process.commitUnderWay != nil {
+      // A pause may have kept the end of a sync for longer than the sync took.
+      queue.schedule(event, at: max(process.busyUntil, now + 1))
     } else {
       body(node, process)
       check(node)
