@@ -4,17 +4,15 @@ import OrderBook
 /// The engine that the harness drives: one at a time, from one thread.
 nonisolated(unsafe) private var current: UnsafeMutablePointer<EngineABI>?
 
-// A harness that breaks its contract is told so, in release builds too: that is what `fatalError` is for.
-
 private func engine() -> UnsafeMutablePointer<EngineABI> {
-  guard let current else { fatalError("engine_init comes first") }
+  guard let current else { abi_refuse("engine_init comes first") }
   return current
 }
 
 @_cdecl("engine_init")
 public func engineInit(_ seed: UInt64, _ transport: UnsafeRawPointer?, _ sink: UnsafeMutableRawPointer?) {
   guard let sink, transport == UnsafeRawPointer(abi_transport_of_ring()) else {
-    fatalError("engine_init: this engine reports into the queue of its own engine_get_transport() only")
+    abi_refuse("engine_init: this engine reports into the queue of its own engine_get_transport() only")
   }
   engineShutdown()
   let made = UnsafeMutablePointer<EngineABI>.allocate(capacity: 1)

@@ -101,8 +101,12 @@ struct SimulateCommand: ParsableCommand {
     guard (1...1_000_000).contains(shrinkRuns) else {
       throw ValidationError("--shrink-runs must be between 1 and 1,000,000.")
     }
-    if scenario != nil, seeds > 1 || without != nil || commands != nil || nodes != nil || shrink || !changes.isEmpty {
-      throw ValidationError("A scenario says all of that itself: give --scenario alone, or with --json.")
+    if scenario != nil {
+      let isChanged = seed != 1 || seconds != SimulationRecipe.secondsDefault || profile != .swarm
+      let isRestricted = without != nil || commands != nil || nodes != nil || jobs != nil || !changes.isEmpty
+      guard seeds == 1, !isChanged, !isRestricted, !shrink, !timeline, !verbose else {
+        throw ValidationError("A scenario says itself what happens: give --scenario alone, or with --json.")
+      }
     }
     if seeds > 1 {
       if without != nil { throw ValidationError("--without is for one seed: each has its own plan of faults.") }

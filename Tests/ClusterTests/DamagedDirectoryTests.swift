@@ -90,6 +90,31 @@ import Wire
     }
   }
 
+  /// The column that says whose batch it is may say anything: also somebody who is in no register.
+  @Test func aRowOfNobodyIsReportedAndFetchedAgain() async throws {
+    try await withCluster(3) { cluster in
+      try await cluster.startAll()
+      _ = try await cluster.defineInstrument()
+      let before = try await trade(cluster, cluster.names, orders: 60)
+      try await cluster.stop("n3")
+      var database: OpaquePointer?
+      try #require(sqlite3_open(file(cluster, "n3"), &database) == SQLITE_OK)
+      let change = """
+        UPDATE log SET origin = 60000 WHERE rowid =
+          (SELECT max(rowid) FROM log WHERE origin = \(cluster.origin("n2").value))
+        """
+      let isChanged = sqlite3_exec(database, change, nil, nil, nil) == SQLITE_OK && sqlite3_changes(database) == 1
+      sqlite3_close(database)
+      try #require(isChanged)
+      try await cluster.start("n3", peers: ["n1"])
+      #expect(cluster.log.contains("log damaged, fetching it again from peers"))
+      var clients: [RialtoClient] = []
+      for name in cluster.names { clients.append(try await cluster.connect(name)) }
+      let after = try await clients.expectAgreement()
+      #expect(after.entries == before.entries && after.bookHash == before.bookHash)
+    }
+  }
+
   @Test func aFlippedBitInTheOwnLogRefusesToStart() async throws {
     try await withCluster(1) { cluster in
       try await cluster.startAll()

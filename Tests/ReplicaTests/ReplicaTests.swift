@@ -278,4 +278,29 @@ extension ReplicaTests {
     cluster.give(.message(from: OriginIndex(2), .heartbeat(fork)), to: 0)
     #expect(cluster.nodes[0].halted?.contains("another log of this node") == true, "its own does")
   }
+
+  /// Between two runs the clock went back: what was final stays final, in the same order, although all of it is ahead
+  /// of the clock now. A later entry, the node's own, must not become final without it.
+  @Test func whatWasFinalIsBelievedAfterTheClockWentBack() throws {
+    let cluster = try VirtualCluster(nodes: 3, seed: 15)
+    let instrument = cluster.defineInstrument()
+    for round in 1...4 {
+      for index in [0, 1, 2] {
+        cluster.submit([limit(instrument, .buy, price: Int64(round), quantity: 1)], to: index, request: UInt64(round))
+      }
+      #expect(cluster.settle())
+    }
+    let node = cluster.nodes[2]
+    var settings = cluster.configuration(2)
+    settings.finalStamp = try #require(node.final.lastKey).stamp
+    var replica = Replica(configuration: settings, signatures: cluster.keys[2])
+    let back = LogicalTime(
+      wallMilliseconds: cluster.now(node).wallMilliseconds - 60_000, monotonicMicroseconds: cluster.nowMicroseconds)
+    var effects: [Effect] = []
+    for batch in node.disk.sorted(by: { $0.firstKey < $1.firstKey }) {
+      replica.step(.recover(batch), now: back, &effects)
+    }
+    replica.step(.recovered, now: back, &effects)
+    #expect(replica.takeFinalRun().items.map(\.dot) == node.final.items.map(\.dot))
+  }
 }

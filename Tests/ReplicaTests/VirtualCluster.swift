@@ -18,8 +18,7 @@ final class VirtualCluster {
     var records: [(key: String, value: [UInt8])] = []
     /// Appended, not synced yet.
     var unsynced: [Batch] = []
-    var committed: CommitNumber = 0
-    var deferred: [Effect] = []
+    var gate = CommitGate()
     var accepted: [(request: UInt64, dot: Dot, stamp: Stamp)] = []
     var refused: [RefusalReason] = []
     var reports: [OrderReport] = []
@@ -120,16 +119,14 @@ final class VirtualCluster {
     while place < effects.count {
       let effect = effects[place]
       place += 1
+      guard node.gate.admit(effect) else { continue }
       switch effect {
       case .append(let batch): node.unsynced.append(batch)
       case .persist(let key, let value): node.records.append((key, value))
       case .commit(let number):
         node.disk += node.unsynced
         node.unsynced.removeAll()
-        node.committed = number
-        let ready = node.deferred
-        node.deferred.removeAll()
-        for effect in ready { perform(effect, node) }
+        for effect in node.gate.open(through: number) { perform(effect, node) }
         node.replica.step(.committed(number), now: now(node), &effects)
       default: perform(effect, node)
       }
@@ -146,16 +143,13 @@ final class VirtualCluster {
 
   private func perform(_ effect: Effect, _ node: Node) {
     switch effect {
-    case .send(let to, let message, let commit):
-      if commit > node.committed { node.deferred.append(effect) } else { send(message, node.index, to.int) }
-    case .accepted(_, let first, let dot, let stamps, let commit):
-      guard commit <= node.committed else { return node.deferred.append(effect) }
+    case .send(let to, let message, _): send(message, node.index, to.int)
+    case .accepted(_, let first, let dot, let stamps, _):
       for (offset, stamp) in stamps.enumerated() {
         node.accepted.append(
           (first + UInt64(offset), Dot(origin: dot.origin, sequence: dot.sequence + UInt64(offset)), stamp))
       }
-    case .report(_, let reports, let commit):
-      if commit > node.committed { node.deferred.append(effect) } else { node.reports += reports }
+    case .report(_, let reports, _): node.reports += reports
     case .refused(_, _, _, let reason): node.refused.append(reason)
     case .serve(let to, let range):
       var through = range.from - 1
