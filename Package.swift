@@ -88,7 +88,8 @@ let package = Package(
       name: "MembershipTests", dependencies: ["Membership", "EventLog", "Primitives"], swiftSettings: strict),
     .testTarget(name: "ReplicaTests", dependencies: ["Replica"], swiftSettings: strict),
     .testTarget(
-      name: "SimulatorTests", dependencies: ["Simulator", "Replica", "OrderBook", "Primitives"], exclude: ["Scenarios"],
+      name: "SimulatorTests", dependencies: ["Simulator", "Replica", "Membership", "OrderBook", "Primitives"],
+      exclude: ["Scenarios"],
       swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: strict),
     .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),

@@ -23,16 +23,24 @@ struct EngineABI: ~Copyable {
   private static let settled: UInt64 = 1024
   /// Messages between two looks at the changed levels: less than a millisecond.
   private static let published: UInt64 = 16 * settled
-  /// How far ahead of a batch's messages the table of ids, and the orders that they name, are asked for.
-  private static let farAhead = 16
-  private static let nearAhead = 8
+  /// Messages that are made entries of together, and then applied.
+  private static let run = 32
+  /// How far ahead of a run's messages the table of ids is asked for, which no cache holds, and the messages
+  /// themselves.
+  private static let ahead = 2 * run
+  private static let messagesAhead = 5 * run
 
   private var engine = MatchingEngine(origins: 1)
   private var tape = EventTape()
   private var changes: [LevelChange] = []
   private var sequence: UInt64 = 1
-  /// Price of the level asked for last.
-  private var askedPrice: Int64 = 0
+  /// The journal is settled after the run that reaches this sequence, and the changed levels are taken after that one.
+  private var nextSettling = Self.settled
+  private var nextPublishing = Self.published
+  private var batch = EntryBatch(capacity: Self.run)
+  /// Of the batch's entries, the order that is placed, cancelled or modified, as `named` has it.
+  private var orders: UnsafeMutablePointer<UInt32>
+  private var nearTicks: Int64 = 0
   private var ring: UnsafeMutablePointer<abi_ring>
   /// By client's id, the order that it stands for now: the sequence of its entry, shifted left by one; the low bit is
   /// its side. 0: no such order was ever sent. Small, because ids come in no order.
@@ -50,6 +58,8 @@ struct EngineABI: ~Copyable {
     named.update(repeating: 0, count: Int(namedCount))
     sent = rialto_memory_allocate(Self.bytes(of: Sent.self, sentCount)).bindMemory(to: Sent.self, capacity: sentCount)
     sent.update(repeating: Sent(id: 0, priceTicks: 0), count: sentCount)
+    orders = .allocate(capacity: Self.run)
+    orders.initialize(repeating: 0, count: Self.run)
     engine.tracksChangedLevels = true
     guard let symbol = Symbol("BENCH") else { preconditionFailure("BENCH is a symbol") }
     engine.apply(.instrument(Instrument(symbol: symbol)), at: Self.instrument, stamp: Stamp(1), into: &tape)
@@ -57,6 +67,7 @@ struct EngineABI: ~Copyable {
   }
 
   deinit {
+    orders.deallocate()
     rialto_memory_release(named, Self.bytes(of: UInt32.self, Int(namedCount)))
     rialto_memory_release(sent, Self.bytes(of: Sent.self, sentCount))
   }
@@ -67,105 +78,109 @@ struct EngineABI: ~Copyable {
 
   // MARK: Messages
 
-  @inline(__always) private mutating func next() -> Dot {
-    sequence &+= 1
-    if sequence % Self.settled == 0 { settle() }
-    return Dot(origin: Self.origin, sequence: sequence)
-  }
-
-  @inline(never) private mutating func settle() {
-    engine.settle(through: engine.journalMark)
-    if sequence % Self.published == 0 { engine.takeChangedLevels(into: &changes) }
-    if Int(sequence + Self.settled) >= sentCount { widenSent() }
-  }
-
-  @inline(__always) mutating func place(_ message: UnsafePointer<abi_new_order>) {
-    let dot = next()
-    let id = message.pointee.order_id
-    let side: Side = message.pointee.side == 0 ? .buy : .sell
-    let price = message.pointee.price_ticks
-    let quantity = message.pointee.quantity
-    if id >= namedCount { widenNamed(id) }
-    named[Int(truncatingIfNeeded: id)] = UInt32(truncatingIfNeeded: dot.sequence &<< 1 | UInt64(side.rawValue))
-    sent[Int(truncatingIfNeeded: dot.sequence)] = Sent(id: id, priceTicks: price)
-    let order = LimitOrder(
-      instrument: Self.instrument, account: Self.account, side: side,
-      timeInForce: message.pointee.ioc == 0 ? .goodTillCancel : .immediateOrCancel, priceTicks: price,
-      quantityLots: Int64(quantity))
-    engine.apply(order, at: dot, stamp: Stamp(dot.sequence), into: &tape)
-    report(0, message.pointee.sequence_number, id, side, price, quantity)
-    if tape.hasMoreThanRested { reportTrades(message.pointee.sequence_number, taker: id, side, price) }
-    tape.removeAll()
-  }
-
-  @inline(__always) mutating func cancel(_ message: UnsafePointer<abi_cancel>) {
-    let dot = next()
-    let id = message.pointee.order_id
-    let target = order(of: id)
-    let cancel = Cancel(account: Self.account, target: .dot(target.dot), targetStamp: Stamp(1))
-    engine.apply(cancel, at: dot, stamp: Stamp(dot.sequence), into: &tape)
-    if tape.startsWithRejection {
-      report(4, message.pointee.sequence_number, id, .buy, 0, 0)
-    } else {
-      report(2, message.pointee.sequence_number, id, target.side, sent[Int(target.dot.sequence)].priceTicks, 0)
-    }
-    tape.removeAll()
-  }
-
-  @inline(__always) mutating func modify(_ message: UnsafePointer<abi_modify>) {
-    let dot = next()
-    let id = message.pointee.order_id
-    let price = message.pointee.price_ticks
-    let target = order(of: id).dot
-    let amend = Amend(
-      account: Self.account, target: .dot(target), targetStamp: Stamp(1), priceTicks: price,
-      quantityLots: Int64(message.pointee.quantity), quantityMeaning: .open, forfeitsPriority: true)
-    engine.apply(amend, at: dot, stamp: Stamp(dot.sequence), into: &tape)
-    if tape.startsWithRejection {
-      tape.removeAll()
-      return report(5, message.pointee.sequence_number, id, .buy, 0, 0)
-    }
-    sent[Int(target.sequence)].priceTicks = price
-    let side: Side = message.pointee.side == 0 ? .buy : .sell
-    report(3, message.pointee.sequence_number, id, side, price, message.pointee.quantity)
-    if tape.hasMoreThanRested { reportTrades(message.pointee.sequence_number, taker: id, side, price) }
-    tape.removeAll()
-  }
-
-  /// The order that an id stands for.
-  @inline(__always) private func order(of id: UInt64) -> (dot: Dot, side: Side) {
-    let entry = id < namedCount ? named[Int(truncatingIfNeeded: id)] : 0
-    return (Dot(origin: Self.origin, sequence: UInt64(entry &>> 1)), entry & 1 == 0 ? .buy : .sell)
-  }
-
-  /// A run of messages, one after another. Looking ahead asks for memory only.
+  /// A run of messages, one after another.
   mutating func apply(_ messages: UnsafePointer<abi_message>, _ count: Int) {
-    for index in 0..<count {
-      if index &+ Self.farAhead < count { askFar(messages + (index &+ Self.farAhead)) }
-      if index &+ Self.nearAhead < count { askNear(messages + (index &+ Self.nearAhead)) }
-      let message = UnsafeRawPointer(messages + index) + 8
-      switch messages[index].type {
-      case 0: place(message.assumingMemoryBound(to: abi_new_order.self))
-      case 1: cancel(message.assumingMemoryBound(to: abi_cancel.self))
-      default: modify(message.assumingMemoryBound(to: abi_modify.self))
+    var start = 0
+    while start < count {
+      let end = min(count, start &+ Self.run)
+      batch.removeAll()
+      for index in start..<end {
+        abi_prefetch(messages + (index &+ Self.messagesAhead))
+        askFar(messages + min(index &+ Self.ahead, count &- 1))
+        add(messages + index)
       }
+      engine.prepare(batch)
+      for index in start..<end { apply(messages + index, at: index &- start) }
+      if sequence >= nextSettling { settle() }
+      start = end
     }
   }
+
+  /// One message by itself.
+  mutating func apply(_ message: abi_message) { withUnsafePointer(to: message) { apply($0, 1) } }
 
   @inline(__always) private mutating func askFar(_ message: UnsafePointer<abi_message>) {
     let id = message.pointee.order.order_id
     if id < namedCount { abi_prefetch(named + Int(truncatingIfNeeded: id)) }
   }
 
-  /// Whatever the message is: nobody can predict that, and asking for too much costs less than guessing. For a cancel,
-  /// which has no price, the level of the message before is asked for again.
-  @inline(__always) private mutating func askNear(_ message: UnsafePointer<abi_message>) {
-    let target = order(of: message.pointee.order.order_id).dot
+  /// Makes the entry of a message.
+  @inline(__always) private mutating func add(_ message: UnsafePointer<abi_message>) {
+    let id = message.pointee.order.order_id
+    sequence &+= 1
+    let dot = Dot(origin: Self.origin, sequence: sequence)
+    let stamp = Stamp(sequence)
+    if message.pointee.type == 0 {
+      let side: Side = message.pointee.order.side == 0 ? .buy : .sell
+      nearTicks = message.pointee.order.price_ticks
+      if id >= namedCount { widenNamed(id) }
+      let order = UInt32(truncatingIfNeeded: sequence &<< 1 | UInt64(side.rawValue))
+      named[Int(truncatingIfNeeded: id)] = order
+      sent[Int(truncatingIfNeeded: sequence)] = Sent(id: id, priceTicks: nearTicks)
+      orders[batch.count] = order
+      batch.append(
+        PackedEntry(
+          orderIn: Self.instrument, account: Self.account, side: side, isImmediate: message.pointee.order.ioc != 0,
+          priceTicks: nearTicks, quantityLots: Int64(message.pointee.order.quantity), at: dot, stamp: stamp))
+      return
+    }
+    let order = id < namedCount ? named[Int(truncatingIfNeeded: id)] : 0
+    let target = Dot(origin: Self.origin, sequence: UInt64(order &>> 1))
     abi_prefetch(sent + Int(target.sequence))
-    let hasPrice: Int64 = message.pointee.type == 1 ? 0 : -1
-    askedPrice = message.pointee.order.price_ticks & hasPrice | askedPrice & ~hasPrice
-    engine.prepareLevel(Self.instrument, askedPrice)
-    if engine.isLarge && message.pointee.type != 0 { engine.prepare(target: target, .near) }
+    orders[batch.count] = order
+    if message.pointee.type == 1 {
+      batch.append(
+        PackedEntry(
+          cancelOf: target, account: Self.account, targetStamp: Stamp(1), nearTicks: nearTicks, at: dot, stamp: stamp))
+    } else {
+      nearTicks = message.pointee.modify.price_ticks
+      batch.append(
+        PackedEntry(
+          replaceOf: target, account: Self.account, priceTicks: nearTicks,
+          openLots: Int64(message.pointee.modify.quantity), at: dot, stamp: stamp))
+    }
+  }
+
+  /// Applies the entry of a message and reports what became of it.
+  @inline(__always) private mutating func apply(_ message: UnsafePointer<abi_message>, at place: Int) {
+    engine.apply(batch, at: place, into: &tape)
+    let number = message.pointee.order.sequence_number
+    let id = message.pointee.order.order_id
+    let order = orders[place]
+    let side: Side = order & 1 == 0 ? .buy : .sell
+    switch message.pointee.type {
+    case 0:
+      let price = message.pointee.order.price_ticks
+      report(0, number, id, side, price, message.pointee.order.quantity)
+      if tape.hasMoreThanRested { reportTrades(number, taker: id, side, price) }
+    case 1:
+      if tape.startsWithRejection {
+        report(4, number, id, .buy, 0, 0)
+      } else {
+        report(2, number, id, side, sent[Int(order &>> 1)].priceTicks, 0)
+      }
+    default:
+      if tape.startsWithRejection {
+        report(5, number, id, .buy, 0, 0)
+      } else {
+        let price = message.pointee.modify.price_ticks
+        let side: Side = message.pointee.modify.side == 0 ? .buy : .sell
+        sent[Int(order &>> 1)].priceTicks = price
+        report(3, number, id, side, price, message.pointee.modify.quantity)
+        if tape.hasMoreThanRested { reportTrades(number, taker: id, side, price) }
+      }
+    }
+    tape.removeAll()
+  }
+
+  @inline(never) private mutating func settle() {
+    engine.settle(through: engine.journalMark)
+    if sequence >= nextPublishing {
+      engine.takeChangedLevels(into: &changes)
+      nextPublishing = sequence + Self.published
+    }
+    nextSettling = sequence + Self.settled
+    if Int(sequence + 2 * Self.settled) >= sentCount { widenSent() }
   }
 
   // MARK: Reports

@@ -31,13 +31,28 @@ public func engineShutdown() {
 public func engineGetTransport() -> UnsafeRawPointer { abi_transport_of_ring() }
 
 @_cdecl("engine_on_new_order")
-public func engineOnNewOrder(_ order: UnsafePointer<abi_new_order>) { engine().pointee.place(order) }
+public func engineOnNewOrder(_ order: UnsafePointer<abi_new_order>) {
+  var message = abi_message()
+  message.type = 0
+  message.order = order.pointee
+  engine().pointee.apply(message)
+}
 
 @_cdecl("engine_on_cancel")
-public func engineOnCancel(_ cancel: UnsafePointer<abi_cancel>) { engine().pointee.cancel(cancel) }
+public func engineOnCancel(_ cancel: UnsafePointer<abi_cancel>) {
+  var message = abi_message()
+  message.type = 1
+  message.cancel = cancel.pointee
+  engine().pointee.apply(message)
+}
 
 @_cdecl("engine_on_modify")
-public func engineOnModify(_ modify: UnsafePointer<abi_modify>) { engine().pointee.modify(modify) }
+public func engineOnModify(_ modify: UnsafePointer<abi_modify>) {
+  var message = abi_message()
+  message.type = 2
+  message.modify = modify.pointee
+  engine().pointee.apply(message)
+}
 
 @_cdecl("engine_on_batch")
 public func engineOnBatch(_ messages: UnsafePointer<abi_message>, _ count: UInt32) {

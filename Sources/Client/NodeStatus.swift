@@ -11,9 +11,19 @@ public struct NodeStatus: Codable, Equatable, Sendable {
   public var nodeID: String
   /// 64 hexadecimal digits.
   public var clusterID: String
-  /// Place in the register of origins.
-  public var origin: UInt32
+  /// Place in the register of origins; nil for a node that is no member.
+  public var origin: UInt32?
   public var view: UInt64
+  /// Names of the view's members.
+  public var members: [String] = []
+  /// Between two views: nothing becomes final meanwhile.
+  public var isWedged = false
+  /// Since the node started.
+  public var viewChanges: UInt64 = 0
+  /// Entries wait because their stamps are too far ahead.
+  public var quarantined = false
+  /// Entries that were taken back, to be applied again, since the node started.
+  public var undone: UInt64 = 0
   /// Entries held, of all origins.
   public var entries: UInt64
   public var orders: UInt64
@@ -57,7 +67,7 @@ public struct NodeStatus: Codable, Equatable, Sendable {
   public var messagesSent: UInt64 = 0
 
   public init(
-    name: String, nodeID: String, clusterID: String, origin: UInt32, view: UInt64, entries: UInt64, orders: UInt64,
+    name: String, nodeID: String, clusterID: String, origin: UInt32?, view: UInt64, entries: UInt64, orders: UInt64,
     fills: UInt64, applied: UInt64, tentative: UInt64, finalStamp: UInt64, lagMilliseconds: Int64, bookHash: String,
     tradesHash: String, vector: [UInt64], peers: [PeerStatus], uptimeSeconds: UInt64, version: String
   ) {

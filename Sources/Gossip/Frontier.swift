@@ -8,9 +8,11 @@ import Primitives
 /// FINAL(t)  when for every member o: a beat of o with promise ≥ t is known, the prefix that it covers is held here,
 ///           and a majority of the view has acked that prefix
 /// ```
+/// Beats and acks count only in the view in which they were said: each view has a frontier of its own.
 /// Source: DESIGN 4.
 public struct Frontier: Sendable {
   private let view: View
+  private let defects: Defects
   /// Beats of each member (by its place in `view.members`) that are not usable yet, oldest first, bounded; and the
   /// newest one that was.
   private var waiting: [[Beat]]
@@ -23,7 +25,7 @@ public struct Frontier: Sendable {
   /// Something was received, or more is held, since the last update.
   private var isDirty = true
   private var heldBefore: UInt64 = 0
-  public private(set) var final: Stamp = .zero
+  public private(set) var final: Stamp
 
   /// Beats kept a member; beyond it the middle ones give way to the newest, which only delays finality.
   package static let waitingBeatsMax = 64
@@ -31,8 +33,14 @@ public struct Frontier: Sendable {
   /// The largest number of beats that wait of one member.
   package var waitingBeats: Int { waiting.reduce(0) { max($0, $1.count) } }
 
-  public init(view: View) {
+  /// - Parameter final: how far it was final before this view.
+  public init(view: View, final: Stamp = .zero) { self.init(view: view, final: final, defects: []) }
+
+  package init(view: View, final: Stamp, defects: Defects) {
     self.view = view
+    self.defects = defects
+    self.final = final
+    complete = final
     let count = view.members.count
     waiting = Array(repeating: [], count: count)
     usable = Array(repeating: .zero, count: count)
@@ -54,7 +62,7 @@ public struct Frontier: Sendable {
   }
 
   /// Smallest promise among members whose covered prefix is held here: nothing at or below it can arrive any more.
-  public private(set) var complete: Stamp = .zero
+  public private(set) var complete: Stamp
 
   public mutating func receive(_ beat: Beat, from member: OriginIndex) {
     guard let place = place(member), beat.promise > newestPromise[place] else { return }
@@ -100,9 +108,9 @@ public struct Frontier: Sendable {
       var complete = usable[place]
       var used = 0
       for beat in waiting[place] {
-        guard beat.head.sequence <= heldSequence else { break }
+        guard beat.head.sequence <= heldSequence || defects.contains(.beatBeforePrefix) else { break }
         complete = max(complete, beat.promise)
-        guard beat.head.sequence <= ackedSequence else { continue }
+        guard beat.head.sequence <= ackedSequence || defects.contains(.finalByPromisesAlone) else { continue }
         usable[place] = max(usable[place], beat.promise)
         used += 1
       }

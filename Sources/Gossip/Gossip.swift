@@ -19,9 +19,9 @@ public struct GossipConfiguration: Hashable, Sendable {
 
 /// What gossip wants done.
 public enum GossipAction: Equatable, Sendable {
-  case send(to: OriginIndex, PeerMessage)
+  case send(to: PeerIndex, PeerMessage)
   /// Answer a request from the log.
-  case serve(to: OriginIndex, LogRange)
+  case serve(to: PeerIndex, LogRange)
   case dial(String)
 }
 
@@ -33,69 +33,104 @@ public enum GossipAction: Equatable, Sendable {
 ///
 /// Sources: Demers et al., "Epidemic Algorithms", 1987; Leitão et al., "Epidemic Broadcast Trees", 2007; DESIGN 5.
 public struct Gossip: Sendable {
-  public let me: OriginIndex
+  /// The member that this node is; nil if it only follows.
+  public private(set) var me: OriginIndex?
   public let configuration: GossipConfiguration
   public private(set) var view: View
   public private(set) var frontier: Frontier
-  private var peers: [PeerState]
+  /// How many origins the register has.
+  private var origins: Int
+  private var peers: [PeerState] = []
   private var repairs = Repairs()
   private var generator: SeededGenerator
   private var nextRoundMicroseconds: UInt64 = 0
 
-  public init(me: OriginIndex, view: View, origins: Int, configuration: GossipConfiguration, seed: UInt64) {
+  public init(me: OriginIndex?, view: View, origins: Int, configuration: GossipConfiguration, seed: UInt64) {
     self.me = me
     self.view = view
+    self.origins = origins
     self.configuration = configuration
-    frontier = Frontier(view: view)
-    peers = Array(repeating: PeerState(), count: origins)
+    frontier = Frontier(view: view, final: .zero, defects: configuration.defects)
     generator = SeededGenerator(seed: seed)
+  }
+
+  // MARK: Views
+
+  /// Another view: what was said in the last one counts no more, and everything is told anew.
+  /// - Parameter isMember: whether a peer is a member of it.
+  public mutating func enter(_ view: View, me: OriginIndex?, isMember: (PeerIndex) -> Bool) {
+    self.view = view
+    self.me = me
+    frontier = Frontier(view: view, final: frontier.final, defects: configuration.defects)
+    for index in peers.indices {
+      peers[index].isMember = isMember(PeerIndex(UInt32(index)))
+      peers[index].told = VersionVector()
+      peers[index].toldPromise = .zero
+    }
+  }
+
+  /// More origins are known.
+  public mutating func grow(origins count: Int) { origins = max(origins, count) }
+
+  /// An origin's log ends at `sequence` for ever.
+  public mutating func cut(_ origin: OriginIndex, at sequence: UInt64) {
+    repairs.cut(origin, at: sequence)
+    for index in peers.indices {
+      if peers[index].acked[origin] > sequence { peers[index].acked[origin] = sequence }
+      if peers[index].sent[origin] > sequence { peers[index].sent[origin] = sequence }
+      if peers[index].told[origin] > sequence { peers[index].told[origin] = sequence }
+    }
   }
 
   // MARK: Links
 
-  public var connectedPeers: [OriginIndex] {
-    peers.indices.filter { peers[$0].isConnected }.map { OriginIndex(UInt32($0)) }
+  public var connectedPeers: [PeerIndex] {
+    peers.indices.filter { peers[$0].isConnected }.map { PeerIndex(UInt32($0)) }
   }
 
-  public var connectedCount: Int { peers.count { $0.isConnected } }
+  public var connectedMembers: Int { peers.count { $0.isConnected && $0.isMember } }
 
-  public func isConnected(_ peer: OriginIndex) -> Bool { peers[peer.int].isConnected }
+  public func isConnected(_ peer: PeerIndex) -> Bool { peer.int < peers.count && peers[peer.int].isConnected }
 
-  public mutating func linkUp(_ peer: OriginIndex) {
-    if !peers[peer.int].isForgotten { peers[peer.int].connect() }
+  public mutating func linkUp(_ peer: PeerIndex, isMember: Bool) {
+    while peers.count <= peer.int { peers.append(PeerState()) }
+    if !peers[peer.int].isForgotten { peers[peer.int].connect(isMember: isMember) }
   }
 
-  public mutating func linkDown(_ peer: OriginIndex) {
+  public mutating func linkDown(_ peer: PeerIndex) {
+    guard peer.int < peers.count else { return }
     peers[peer.int].isConnected = false
     peers[peer.int].isForgotten = configuration.defects.contains(.forgetsPeer)
     repairs.disconnected(peer)
   }
 
-  public mutating func linkWritable(_ peer: OriginIndex, _ isWritable: Bool) {
+  public mutating func linkWritable(_ peer: PeerIndex, _ isWritable: Bool) {
+    guard peer.int < peers.count else { return }
     peers[peer.int].isWritable = isWritable
   }
 
   // MARK: Push
 
-  /// Whether the author of a batch reaches everybody by itself.
+  /// Whether the author of a batch reaches all members by itself.
   public var authorReachesAll: Bool { view.members.count - 1 <= configuration.fanout }
 
   /// Offers a batch that is new here.
   /// - Parameter source: who sent it; nil for an own batch.
-  public mutating func offer(_ batch: Batch, from source: OriginIndex?, _ actions: inout [GossipAction]) {
+  public mutating func offer(_ batch: Batch, from source: PeerIndex?, _ actions: inout [GossipAction]) {
     repairs.learn(batch.origin, exists: batch.lastSequence)
     if let source {
       peers[source.int].sent[batch.origin] = max(peers[source.int].sent[batch.origin], batch.lastSequence)
     }
     let message = PeerMessage.batch(batch.sealed)
     if authorReachesAll {
-      guard source == nil else { return }
-      for member in view.members where member != me { push(batch, message, to: member, &actions) }
+      // Its author pushes to every member; who only follows gets it from all that it is linked to, at most once each.
+      for index in peers.indices where source == nil || !peers[index].isMember {
+        push(batch, message, to: PeerIndex(UInt32(index)), &actions)
+      }
       return
     }
-    var candidates = view.members.filter {
-      $0 != me && $0 != source && $0 != batch.origin && peers[$0.int].isConnected
-        && !peers[$0.int].isKnownToHold(batch.origin, batch.lastSequence)
+    var candidates = connectedPeers.filter {
+      $0 != source && !peers[$0.int].isKnownToHold(batch.origin, batch.lastSequence)
     }
     let heads = [LogRange(origin: batch.origin, from: batch.firstSequence, through: batch.lastSequence)]
     for turn in 0..<min(configuration.fanout, candidates.count) {
@@ -109,7 +144,7 @@ public struct Gossip: Sendable {
   }
 
   private mutating func push(
-    _ batch: Batch, _ message: PeerMessage, to peer: OriginIndex, _ actions: inout [GossipAction]
+    _ batch: Batch, _ message: PeerMessage, to peer: PeerIndex, _ actions: inout [GossipAction]
   ) {
     let state = peers[peer.int]
     guard state.isConnected, state.isWritable, !state.isKnownToHold(batch.origin, batch.lastSequence) else { return }
@@ -122,30 +157,41 @@ public struct Gossip: Sendable {
 
   // MARK: What others say
 
-  public mutating func receive(_ heartbeat: Heartbeat, from peer: OriginIndex) {
-    guard heartbeat.view == view.number else { return }
-    if let beat = heartbeat.beat {
-      frontier.receive(beat, from: peer)
-      repairs.learn(peer, exists: beat.head.sequence)
+  /// - Parameter origin: the member that the peer is; nil if it is none.
+  public mutating func receive(_ heartbeat: Heartbeat, from peer: PeerIndex, origin: OriginIndex?) {
+    noteView(heartbeat.view, of: peer)
+    let counts = heartbeat.view == view.number || configuration.defects.contains(.untaggedBeats)
+    if let beat = heartbeat.beat, let origin, counts {
+      frontier.receive(beat, from: origin)
+      repairs.learn(origin, exists: beat.head.sequence)
     }
-    for ack in heartbeat.acks where ack.origin.int < peers.count {
+    for ack in heartbeat.acks where ack.origin.int < origins {
       if ack.head.sequence > peers[peer.int].acked[ack.origin] {
         peers[peer.int].acked[ack.origin] = ack.head.sequence
       }
-      frontier.receive(ack, from: peer)
+      if let origin, counts { frontier.receive(ack, from: origin) }
       repairs.learn(ack.origin, exists: ack.head.sequence)
     }
   }
 
-  public mutating func receiveAnnounce(_ heads: [LogRange], from peer: OriginIndex) {
-    for head in heads where head.origin.int < peers.count {
+  /// Who enters a view after this node did not count what it was told of it before: it is told again.
+  private mutating func noteView(_ number: UInt64, of peer: PeerIndex) {
+    if let before = peers[peer.int].heardView, before >= number { return }
+    peers[peer.int].heardView = number
+    guard number == view.number else { return }
+    peers[peer.int].told = VersionVector()
+    peers[peer.int].toldPromise = .zero
+  }
+
+  public mutating func receiveAnnounce(_ heads: [LogRange], from peer: PeerIndex) {
+    for head in heads where head.origin.int < origins {
       peers[peer.int].sent[head.origin] = max(peers[peer.int].sent[head.origin], head.through)
       repairs.learn(head.origin, exists: head.through, offered: true)
     }
   }
 
-  public mutating func receiveVector(_ vector: VersionVector, from peer: OriginIndex) {
-    for index in 0..<min(vector.sequences.count, peers.count) {
+  public mutating func receiveVector(_ vector: VersionVector, from peer: PeerIndex) {
+    for index in 0..<min(vector.sequences.count, origins) {
       let origin = OriginIndex(UInt32(index))
       peers[peer.int].sent[origin] = max(peers[peer.int].sent[origin], vector[origin])
       repairs.learn(origin, exists: vector[origin])
@@ -154,7 +200,7 @@ public struct Gossip: Sendable {
 
   /// A request: what it covers is on its way and need not be pushed as well.
   public mutating func receiveRequest(
-    _ range: LogRange, from peer: OriginIndex, held: UInt64, _ actions: inout [GossipAction]
+    _ range: LogRange, from peer: PeerIndex, held: UInt64, _ actions: inout [GossipAction]
   ) {
     guard range.from <= held else {
       actions.append(.send(to: peer, .served(origin: range.origin, through: held)))
@@ -165,16 +211,16 @@ public struct Gossip: Sendable {
   }
 
   /// The answer to a request has ended: what the peer did not show it does not have, whatever it said before.
-  public mutating func receiveServed(_ origin: OriginIndex, through: UInt64, from peer: OriginIndex) {
+  public mutating func receiveServed(_ origin: OriginIndex, through: UInt64, from peer: PeerIndex) {
     peers[peer.int].shown(origin, through: through, asked: repairs.asked(origin, of: peer))
     repairs.served(origin, by: peer)
   }
 
   /// An ack of this node itself, once it is on disk.
-  public mutating func acknowledge(_ ack: Ack) { frontier.receive(ack, from: me) }
+  public mutating func acknowledge(_ ack: Ack) { if let me { frontier.receive(ack, from: me) } }
 
   /// A promise of this node itself.
-  public mutating func promise(_ beat: Beat) { frontier.receive(beat, from: me) }
+  public mutating func promise(_ beat: Beat) { if let me { frontier.receive(beat, from: me) } }
 
   /// Somebody holds that much of an origin's log.
   public mutating func learn(_ origin: OriginIndex, exists sequence: UInt64, offered: Bool = false) {
@@ -192,13 +238,13 @@ public struct Gossip: Sendable {
       nowMicroseconds: now, held: held,
       holders: { origin, have in
         table.indices.filter { table[$0].isConnected && table[$0].reach(origin) > have }
-          .map { OriginIndex(UInt32($0)) }
+          .map { PeerIndex(UInt32($0)) }
       }, &generator)
     for request in requests { actions.append(.send(to: request.peer, .request(request.range))) }
   }
 
   /// The peer to exchange a digest with, if a round is due.
-  public mutating func roundPeer(nowMicroseconds now: UInt64) -> OriginIndex? {
+  public mutating func roundPeer(nowMicroseconds now: UInt64) -> PeerIndex? {
     guard now >= nextRoundMicroseconds else { return nil }
     nextRoundMicroseconds = now + configuration.roundMicroseconds
     let connected = connectedPeers
@@ -208,10 +254,11 @@ public struct Gossip: Sendable {
 
   /// Heartbeats for everybody: the beat, and of the acks what the peer has not been told.
   /// - Parameters:
+  ///   - durable: what is on disk here of each origin that may still grow, ascending.
   ///   - force: false sends only to peers whose last heartbeat is old enough or whose acks changed.
   ///   - isIdle: nothing waits to become final; the slower interval will do.
   public mutating func heartbeats(
-    beat: Beat?, durable: [Head], force: Bool, isIdle: Bool, nowMicroseconds now: UInt64,
+    beat: Beat?, durable: [(origin: OriginIndex, head: Head)], force: Bool, isIdle: Bool, nowMicroseconds now: UInt64,
     _ actions: inout [GossipAction]
   ) {
     let interval = isIdle ? configuration.idleHeartbeatMicroseconds : configuration.heartbeatMicroseconds
@@ -226,8 +273,7 @@ public struct Gossip: Sendable {
         peers[index].told = VersionVector()
       }
       var acks: [Ack] = []
-      for (origin, head) in durable.enumerated() {
-        let place = OriginIndex(UInt32(origin))
+      for (place, head) in durable {
         if head.sequence > peers[index].told[place] {
           acks.append(Ack(origin: place, head: head))
           peers[index].told[place] = head.sequence
@@ -236,8 +282,8 @@ public struct Gossip: Sendable {
       guard force || isDue || !acks.isEmpty else { continue }
       peers[index].lastHeartbeatMicroseconds = now
       if let beat { peers[index].toldPromise = beat.promise }
-      let heartbeat = Heartbeat(view: view.number, beat: beat, acks: acks)
-      actions.append(.send(to: OriginIndex(UInt32(index)), .heartbeat(heartbeat)))
+      let heartbeat = Heartbeat(view: view.number, speaker: me, beat: beat, acks: acks)
+      actions.append(.send(to: PeerIndex(UInt32(index)), .heartbeat(heartbeat)))
     }
   }
 
@@ -257,5 +303,7 @@ public struct Gossip: Sendable {
     return count
   }
 
-  public func acked(by peer: OriginIndex) -> VersionVector { peers[peer.int].acked }
+  public func acked(by peer: PeerIndex) -> VersionVector {
+    peer.int < peers.count ? peers[peer.int].acked : VersionVector()
+  }
 }

@@ -24,12 +24,17 @@ public struct Ack: Hashable, Sendable {
 }
 
 /// What a member tells every other on each commit, and from time to time: its promise, and what changed of its acks.
+///
+/// Without promise and acks it only says that the speaker is there, and in which view.
 public struct Heartbeat: Hashable, Sendable {
   public var view: UInt64
+  /// The member that speaks; nil for a node that only follows.
+  public var speaker: OriginIndex?
   public var beat: Beat?
   public var acks: [Ack]
-  public init(view: UInt64, beat: Beat?, acks: [Ack]) {
+  public init(view: UInt64, speaker: OriginIndex?, beat: Beat?, acks: [Ack]) {
     self.view = view
+    self.speaker = speaker
     self.beat = beat
     self.acks = acks
   }
@@ -78,8 +83,8 @@ public struct LogRange: Hashable, Sendable {
 ///
 /// ```
 /// 0x10 batch      sealed batch
-/// 0x11 heartbeat  view varint, has-beat u8, [promise varint, sequence varint, hash 32], count varint,
-///                 (origin varint, sequence varint, hash 32)…
+/// 0x11 heartbeat  view varint, flags u8 (1 speaker, 2 beat), [speaker varint], [promise varint, sequence varint,
+///                 hash 32], count varint, (origin varint, sequence varint, hash 32)…
 /// 0x12 announce   count varint, (origin varint, from varint, through varint)…
 /// 0x13 request    origin varint, from varint, through varint
 /// 0x14 digest     view varint, final varint, checkpoint varint, checkpoint hash 32, applied hash 32, flags u8
@@ -87,6 +92,8 @@ public struct LogRange: Hashable, Sendable {
 /// 0x15 vector     version vector of what is held
 /// 0x16 addresses  count varint, address records
 /// 0x17 served     origin varint, last sequence varint: ends the answer to a request
+/// 0x18–0x1b       failure detection, see `DetectorMessage`
+/// 0x20–0x2b       view change, see `ViewMessage`
 /// ```
 public enum PeerMessage: Hashable, Sendable {
   case batch(SealedBatch)
@@ -98,6 +105,8 @@ public enum PeerMessage: Hashable, Sendable {
   case vector(VersionVector)
   case addresses([AddressRecord])
   case served(origin: OriginIndex, through: UInt64)
+  case detector(DetectorMessage)
+  case view(SignedViewMessage)
 
   public enum FrameType {
     public static let batch: UInt8 = 0x10
@@ -120,6 +129,8 @@ public enum PeerMessage: Hashable, Sendable {
     case .vector: FrameType.vector
     case .addresses: FrameType.addresses
     case .served: FrameType.served
+    case .detector(let message): message.frameType
+    case .view(let message): message.frameType
     }
   }
 
@@ -148,12 +159,22 @@ public enum PeerMessage: Hashable, Sendable {
     case .served(let origin, let through):
       writer.writeVarint(UInt64(origin.value))
       writer.writeVarint(through)
+    case .detector(let message): return message.body
+    case .view(let message): return message.body
     }
     return writer.bytes
   }
 
   /// - Throws: `CodecError`; `.unknown` for a frame type of a later version.
   public init(frameType: UInt8, body: UnsafeRawBufferPointer) throws(CodecError) {
+    if DetectorMessage.FrameType.all.contains(frameType) {
+      self = .detector(try DetectorMessage(frameType: frameType, body: body))
+      return
+    }
+    if ViewMessage.FrameType.all.contains(frameType) {
+      self = .view(try SignedViewMessage(frameType: frameType, body: body))
+      return
+    }
     var reader = ByteReader(body)
     switch frameType {
     case FrameType.batch: self = .batch(try SealedBatch(from: &reader))
@@ -206,7 +227,8 @@ extension ByteReader {
 extension Heartbeat {
   func write(to writer: inout ByteWriter) {
     writer.writeVarint(view)
-    writer.write(beat == nil ? 0 : 1)
+    writer.write((speaker == nil ? 0 : 1) | (beat == nil ? 0 : 2))
+    if let speaker { writer.writeVarint(UInt64(speaker.value)) }
     if let beat {
       writer.writeVarint(beat.promise.value)
       writer.writeVarint(beat.head.sequence)
@@ -222,11 +244,11 @@ extension Heartbeat {
 
   init(from reader: inout ByteReader) throws(CodecError) {
     view = try reader.readVarint("view")
-    switch try reader.readByte("has beat") {
-    case 0: beat = nil
-    case 1: beat = Beat(promise: Stamp(try reader.readVarint("promise")), head: try reader.readHead())
-    default: throw .invalid(field: "has beat")
-    }
+    let flags = try reader.readByte("heartbeat flags")
+    guard flags < 4 else { throw .invalid(field: "heartbeat flags") }
+    speaker = flags & 1 != 0 ? try reader.readOrigin() : nil
+    beat =
+      flags & 2 != 0 ? Beat(promise: Stamp(try reader.readVarint("promise")), head: try reader.readHead()) : nil
     acks = []
     for _ in 0..<(try reader.readCount("ack count")) {
       acks.append(Ack(origin: try reader.readOrigin(), head: try reader.readHead()))

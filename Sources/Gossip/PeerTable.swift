@@ -1,9 +1,21 @@
 import EventLog
 import Primitives
 
-/// What is known of one other member.
+/// Names a node that this node is linked to: a member, or one that only follows. Given out by whoever keeps the links,
+/// in no order that matters; free again once the link is down.
+public struct PeerIndex: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let value: UInt32
+  public init(_ value: UInt32) { self.value = value }
+  public var int: Int { Int(value) }
+  public var description: String { String(value) }
+  public static func < (left: PeerIndex, right: PeerIndex) -> Bool { left.value < right.value }
+}
+
+/// What is known of one other node.
 struct PeerState: Sendable {
   var isConnected = false
+  /// It is a member of the present view. Others are given what members are, but nothing is expected of them.
+  var isMember = false
   /// It was down once, and `Defects.forgetsPeer`.
   var isForgotten = false
   /// False while its queue of unsent bytes is over the limit: nothing is pushed to it then, it asks later.
@@ -17,16 +29,21 @@ struct PeerState: Sendable {
   /// Our newest promise that it has been told.
   var toldPromise = Stamp.zero
   var lastHeartbeatMicroseconds: UInt64 = 0
+  /// The newest view of which it has sent a heartbeat over this connection.
+  var heardView: UInt64?
   /// When it was told all acks last.
   var lastFullMicroseconds: UInt64 = 0
 
   /// A new connection: TCP may have lost what the last one was given.
-  mutating func connect() {
+  mutating func connect(isMember: Bool) {
     isConnected = true
+    self.isMember = isMember
+    acked = VersionVector()
     isWritable = true
     sent = VersionVector()
     told = VersionVector()
     toldPromise = .zero
+    heardView = nil
     lastHeartbeatMicroseconds = 0
     lastFullMicroseconds = 0
   }

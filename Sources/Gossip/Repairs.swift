@@ -15,7 +15,7 @@ struct Repairs: Sendable {
     /// Highest sequence known to exist.
     var known: UInt64 = 0
     var missingSince: UInt64?
-    var askedPeer: OriginIndex?
+    var askedPeer: PeerIndex?
     var askedFrom: UInt64 = 0
     var askedThrough: UInt64 = 0
     var deadline: UInt64 = 0
@@ -24,6 +24,8 @@ struct Repairs: Sendable {
     /// The last answer was cut at its limit: go on at once.
     var goesOn = false
     var heldWhenAsked: UInt64 = 0
+    /// Where the log ends for ever; what is beyond is void.
+    var cut = UInt64.max
   }
 
   private var wants: [Want] = []
@@ -34,19 +36,26 @@ struct Repairs: Sendable {
 
   mutating func learn(_ origin: OriginIndex, exists sequence: UInt64, offered: Bool = false) {
     reserve(origin)
-    wants[origin.int].known = max(wants[origin.int].known, sequence)
+    wants[origin.int].known = max(wants[origin.int].known, min(sequence, wants[origin.int].cut))
     if offered { wants[origin.int].isOffered = true }
   }
 
+  /// An origin's log ends at `sequence`, whatever anybody says.
+  mutating func cut(_ origin: OriginIndex, at sequence: UInt64) {
+    reserve(origin)
+    wants[origin.int].cut = sequence
+    wants[origin.int].known = min(wants[origin.int].known, sequence)
+  }
+
   /// What a peer was asked for and has not finished answering.
-  func asked(_ origin: OriginIndex, of peer: OriginIndex) -> ClosedRange<UInt64>? {
+  func asked(_ origin: OriginIndex, of peer: PeerIndex) -> ClosedRange<UInt64>? {
     guard origin.int < wants.count, wants[origin.int].askedPeer == peer else { return nil }
     let from = wants[origin.int].askedFrom
     return from...max(from, wants[origin.int].askedThrough)
   }
 
   /// The peer has answered all that it will of the last request.
-  mutating func served(_ origin: OriginIndex, by peer: OriginIndex) {
+  mutating func served(_ origin: OriginIndex, by peer: PeerIndex) {
     reserve(origin)
     if wants[origin.int].askedPeer == peer {
       wants[origin.int].askedPeer = nil
@@ -54,7 +63,7 @@ struct Repairs: Sendable {
     }
   }
 
-  mutating func disconnected(_ peer: OriginIndex) {
+  mutating func disconnected(_ peer: PeerIndex) {
     for index in wants.indices where wants[index].askedPeer == peer { wants[index].askedPeer = nil }
   }
 
@@ -65,10 +74,10 @@ struct Repairs: Sendable {
   ///   - held: contiguous sequence held of an origin.
   ///   - holders: connected peers that hold more than that of an origin, ascending.
   mutating func due(
-    nowMicroseconds now: UInt64, held: (OriginIndex) -> UInt64, holders: (OriginIndex, UInt64) -> [OriginIndex],
+    nowMicroseconds now: UInt64, held: (OriginIndex) -> UInt64, holders: (OriginIndex, UInt64) -> [PeerIndex],
     _ generator: inout SeededGenerator
-  ) -> [(peer: OriginIndex, range: LogRange)] {
-    var requests: [(OriginIndex, LogRange)] = []
+  ) -> [(peer: PeerIndex, range: LogRange)] {
+    var requests: [(PeerIndex, LogRange)] = []
     for index in wants.indices {
       let origin = OriginIndex(UInt32(index))
       let have = held(origin)

@@ -90,4 +90,8 @@ public struct AddressBook: Sendable {
     while records.count <= record.origin.int { records.append(nil) }
     records[record.origin.int] = record
   }
+
+  public mutating func remove(_ origin: OriginIndex) {
+    if origin.int < records.count { records[origin.int] = nil }
+  }
 }

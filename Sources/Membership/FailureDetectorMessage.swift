@@ -46,6 +46,7 @@ public struct DetectorMessage: Hashable, Sendable {
     public static let pingRequest: UInt8 = 0x19
     public static let ack: UInt8 = 0x1a
     public static let rumours: UInt8 = 0x1b
+    public static let all = ping...rumours
   }
 
   /// The sender's view. Updates count only in the same one.

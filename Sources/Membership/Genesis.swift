@@ -6,9 +6,12 @@ public struct Genesis: Hashable, Sendable {
   public struct Member: Hashable, Sendable {
     public let publicKey: PublicKey
     public let name: String
-    public init(publicKey: PublicKey, name: String) {
+    /// Of the store that was made for this member: with another one the node is not this member.
+    public let token: StoreToken
+    public init(publicKey: PublicKey, name: String, token: StoreToken) {
       self.publicKey = publicKey
       self.name = name
+      self.token = token
     }
   }
 
@@ -26,9 +29,11 @@ public struct Genesis: Hashable, Sendable {
     let names = members.map(\.name).sorted()
     for (left, right) in zip(names, names.dropFirst()) where left == right { throw .repeatedName(left) }
     for name in names where name.isEmpty || name.utf8.count > Limits.nameBytesMax { throw .badName(name) }
+    for member in members where member.token == .none { throw .noToken(member.name) }
   }
 
-  /// `SHA-256("rialto.cluster.1" ‖ count u32 ‖ (public key ‖ name length u8 ‖ name)…)`, members by node id.
+  /// `SHA-256("rialto.cluster.1" ‖ count u32 ‖ (public key ‖ name length u8 ‖ name ‖ store token u64)…)`, members by
+  /// node id.
   public var clusterID: Hash256 {
     var writer = ByteWriter()
     writer.write(Array("rialto.cluster.1".utf8))
@@ -37,6 +42,7 @@ public struct Genesis: Hashable, Sendable {
       writer.write(member.publicKey.bytes)
       writer.write(UInt8(member.name.utf8.count))
       writer.write(Array(member.name.utf8))
+      writer.writeFixed(member.token.value)
     }
     return SHA256().hash(writer.bytes)
   }
@@ -59,6 +65,7 @@ public enum GenesisError: Error, Equatable, Sendable, CustomStringConvertible {
   case repeatedKey(PublicKey)
   case repeatedName(String)
   case badName(String)
+  case noToken(String)
 
   public var description: String {
     switch self {
@@ -66,6 +73,7 @@ public enum GenesisError: Error, Equatable, Sendable, CustomStringConvertible {
     case .tooMany(let count): "the member list has \(count) members; at most \(Limits.membersMax) are supported"
     case .repeatedKey(let key): "the member list has the key \(key) twice"
     case .repeatedName(let name): "the member list has the name '\(name)' twice"
+    case .noToken(let name): "the member '\(name)' has no store token"
     case .badName(let name): "the member name '\(name)' must have 1 to \(Limits.nameBytesMax) bytes"
     }
   }

@@ -108,6 +108,8 @@ struct Joiner: Sendable {
   var denied: [OriginIndex] = []
   /// The highest round that anybody has mentioned.
   var roundSeen: UInt64 = 0
+  /// How often a majority did not answer in time.
+  var attempts: UInt64 = 0
   /// Which member is asked next, by rank.
   var sponsor: Int
 

@@ -68,7 +68,10 @@ extension ViewChange {
     switch joiner.state {
     case .resting(let until): if now >= until { askForLease(now, &effects) }
     case .asking(let since):
-      if now >= since + ViewLimits.leaseRequestMicroseconds { giveBackLease(now, &effects) }
+      let patience = ViewLimits.leaseRequestMicroseconds << min(joiner.attempts, 8)
+      if now >= since + min(patience, ViewLimits.leaseRequestMicrosecondsMax) {
+        giveBackLease(now, &effects)
+      }
     case .holding(let until, let next):
       if now >= until {
         giveBackLease(now, &effects)
@@ -96,7 +99,10 @@ extension ViewChange {
 
   private mutating func giveBackLease(_ now: UInt64, _ effects: inout [ViewEffect]) {
     guard let ballot = joiner?.ballot else { return }
-    let wait = ViewLimits.leaseBackoffMicroseconds + generator.below(ViewLimits.leaseBackoffMicroseconds)
+    // The more often somebody else was faster, the longer: as many as there are then find their turns.
+    let spread = ViewLimits.leaseBackoffMicroseconds << min(joiner?.attempts ?? 0, ViewLimits.leaseBackoffDoublingsMax)
+    let wait = ViewLimits.leaseBackoffMicroseconds + generator.below(spread)
+    joiner?.attempts += 1
     joiner?.state = .resting(untilMicroseconds: now + wait)
     for member in view.members {
       send(.release(view: view.number, ballot), to: .origin(member), after: lastPersist, &effects)
@@ -138,13 +144,15 @@ extension ViewChange {
   }
 
   private mutating func askSponsor(until: UInt64, _ now: UInt64, _ effects: inout [ViewEffect]) {
-    guard var joiner else { return }
+    // Who it was before may be a member still, and sponsors nobody.
+    let sponsors = view.members.filter { register[$0]?.publicKey != signatures.publicKey }
+    guard var joiner, !sponsors.isEmpty else { return }
     joiner.state = .holding(
       untilMicroseconds: until, nextJoinMicroseconds: now + ViewLimits.joinResendMicroseconds)
-    joiner.sponsor = (joiner.sponsor + 1) % view.members.count
+    joiner.sponsor = (joiner.sponsor + 1) % sponsors.count
     self.joiner = joiner
     let message = ViewMessage.join(
       view: view.number, joiner.ballot, name: joiner.name, token: joiner.token, Certificate(votes: joiner.votes))
-    send(message, to: .origin(view.members[joiner.sponsor]), after: lastPersist, &effects)
+    send(message, to: .origin(sponsors[joiner.sponsor]), after: lastPersist, &effects)
   }
 }

@@ -43,7 +43,7 @@ extension ViewChange {
       records.promise = nil
     }
     proposal = Proposal(
-      ballot: ballot, fence: fence, resendAtMicroseconds: now + ViewLimits.resendMicroseconds)
+      ballot: ballot, fence: fence, startedMicroseconds: now, resendAtMicroseconds: now + ViewLimits.resendMicroseconds)
     // To oneself first: durable before anybody else hears of the ballot.
     prepare(ballot, fence: nil, from: me, now, &effects)
     for member in view.members where member != me {
@@ -66,26 +66,45 @@ extension ViewChange {
     }
     current.promises.append((member, facts, accepted))
     proposal = current
-    guard current.promises.count >= view.majority else { return }
+    chooseValue(now, &effects)
+  }
+
+  /// Proposes a value, once enough members have promised to choose one.
+  private mutating func chooseValue(_ now: UInt64, _ effects: inout [ViewEffect]) {
+    guard var current = proposal, current.value == nil, current.promises.count >= view.majority else { return }
     var newest: ViewMessage.Accepted?
     for promise in current.promises where !defects.contains(.ignoresAccepted) {
       if let accepted = promise.accepted, accepted.ballot > newest?.ballot ?? Ballot(round: 0, rank: 0) {
         newest = accepted
       }
     }
-    let promises = current.promises.map(\.facts)
-    // A wish that cannot be fulfilled must not keep the wedge from ending.
-    guard
-      let chosen = newest?.value ?? value.successor(wish, promises: promises, defects)
-        ?? value.successor(MembershipWish(), promises: promises, defects)
-    else { return }
+    guard let chosen = newest?.value ?? wished(current, now) else { return }
     current.value = chosen
     current.valueHash = chosen.hash
     current.resendAtMicroseconds = now + ViewLimits.resendMicroseconds
     proposal = current
     for member in view.members {
-      send(.accept(view: view.number, ballot, chosen), to: .origin(member), &effects)
+      send(.accept(view: view.number, current.ballot, chosen), to: .origin(member), &effects)
     }
+  }
+
+  /// The value that a proposer is free to choose: as wished, if most of those who would be members then are there to be
+  /// heard. A view without them may never be left again: who was given up may be back, and who was not may be lost.
+  /// - Returns: nil if it is worth waiting for more promises.
+  private func wished(_ current: Proposal, _ now: UInt64) -> ViewValue? {
+    let promises = current.promises.map(\.facts)
+    let heard = current.promises.map(\.member)
+    var wish = wish
+    // Whoever promises lives; only oneself may ask to go all the same.
+    wish.removals.removeAll { heard.contains($0) && $0 != me }
+    if let value = value.successor(wish, promises: promises, defects) {
+      let alive = value.members.count { heard.contains($0.origin) || $0.origin.int >= self.value.origins.count }
+      if alive >= value.view.majority { return value }
+    }
+    let until = current.startedMicroseconds + ViewLimits.promiseMicroseconds
+    guard heard.count == view.members.count || now >= until else { return nil }
+    // A wish that cannot be fulfilled must not keep the wedge from ending.
+    return value.successor(MembershipWish(), promises: promises, defects)
   }
 
   mutating func refused(
@@ -138,6 +157,7 @@ extension ViewChange {
 
   /// Repeats what a ballot waits for an answer to.
   mutating func resend(_ now: UInt64, _ effects: inout [ViewEffect]) {
+    chooseValue(now, &effects)
     guard let current = proposal, now >= current.resendAtMicroseconds, promisePersist <= durable else { return }
     proposal?.resendAtMicroseconds = now + ViewLimits.resendMicroseconds
     for member in view.members where member != me {
@@ -159,11 +179,15 @@ extension ViewChange {
   mutating func startProbation(after before: ViewValue, _ now: UInt64) {
     probation.removeAll()
     guard let me, let rank = rank(of: me) else { return }
-    let wait =
-      ViewLimits.firstBeatMicroseconds
-      + min(UInt64(rank), ViewLimits.ranksStaggeredMax) * ViewLimits.wedgeMicrosecondsPerRank
     for member in view.members where member.int >= before.origins.count && member != me {
-      probation.append((member, now + wait))
+      // Who was admitted before and never wrote a word may be far away rather than dead.
+      let key = value.origins[member.int].publicKey
+      let failures = value.origins.indices.count {
+        $0 < member.int && value.origins[$0].publicKey == key && value.base[$0].sequence == 0
+      }
+      let patience = ViewLimits.firstBeatMicroseconds << min(UInt64(failures), ViewLimits.firstBeatDoublingsMax)
+      let stagger = min(UInt64(rank), ViewLimits.ranksStaggeredMax) * ViewLimits.wedgeMicrosecondsPerRank
+      probation.append((member, now + patience + stagger))
     }
   }
 

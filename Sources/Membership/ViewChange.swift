@@ -11,6 +11,8 @@ public enum ViewInput: Sendable {
   case durable(PersistNumber)
   /// A member wants the next view to differ; what was wished is forgotten when the next view is entered.
   case propose(MembershipWish)
+  /// Somebody who was to be removed is heard again: that wish is no longer one.
+  case heardAgain(OriginIndex)
   /// The answer to `.wedged`, read after beats and acks have stopped; may be given again while wedged.
   case facts(ViewFacts)
   /// The answer to `.needsEntries`: each entry up to that value's base is durable here, and the checkpoint agrees.
@@ -139,6 +141,7 @@ public struct ViewChange: Sendable {
     var value: ViewValue?
     var valueHash = Hash256.zero
     var votes: [Certificate.Vote] = []
+    var startedMicroseconds: UInt64
     var resendAtMicroseconds: UInt64
   }
 
@@ -168,6 +171,7 @@ public struct ViewChange: Sendable {
       durable = max(durable, persist)
       finishEntering(now, &effects)
     case .propose(let change): propose(change, fence: nil, now, &effects)
+    case .heardAgain(let member): wish.removals.removeAll { $0 == member }
     case .facts(let facts):
       if isWedged, me != nil, entering == nil {
         self.facts = facts
@@ -203,6 +207,18 @@ public struct ViewChange: Sendable {
   public var register: Register { value.register }
   /// Whether a later view is decided that this node has not entered.
   public var isBehind: Bool { target != nil || entering != nil }
+
+  /// The newest view that is known to be decided.
+  public var knownView: UInt64 { (target ?? records.view).number }
+  /// Whether there are members of whom no beat has come yet.
+  public var watchesNewcomers: Bool { !probation.isEmpty }
+
+  /// Under which token to ask for membership: the store's own, unless it was admitted under that before.
+  public func joinToken(orElse fresh: StoreToken) -> StoreToken {
+    if let joiner { return joiner.token }
+    let isUsed = records.store == .none || records.identity?.token == records.store
+    return isUsed ? fresh : records.store
+  }
 
   /// The fencing token under which this node holds the join mutex now.
   public func heldLease(nowMicroseconds now: UInt64) -> LeaseBallot? { joiner?.held(nowMicroseconds: now) }
@@ -263,7 +279,8 @@ public struct ViewChange: Sendable {
     wish = MembershipWish()
     fence = nil
     roundSeen = 0
-    attempts = 0
+    // Where the last change took long, the next one will.
+    attempts /= 2
     wedgeDeadline = nil
     loopback.removeAll()
   }

@@ -74,9 +74,9 @@ public struct Decision: Hashable, Sendable {
   }
 
   /// View 0, which follows from the member list.
-  public init(genesis: Genesis, tokens: [StoreToken]) {
+  public init(genesis: Genesis) {
     self.init(
-      value: ViewValue(genesis: genesis, tokens: tokens), electors: [], ballot: Ballot(round: 0, rank: 0),
+      value: ViewValue(genesis: genesis), electors: [], ballot: Ballot(round: 0, rank: 0),
       certificate: Certificate(votes: []))
   }
 
@@ -225,6 +225,12 @@ public enum ViewRecord: Hashable, Sendable {
     return writer.bytes
   }
 
+  public init(key: Key, stored: [UInt8]) throws(CodecError) {
+    self = try stored.withUnsafeBytes { raw -> Result<ViewRecord, CodecError> in
+      do throws(CodecError) { return .success(try ViewRecord(key: key, bytes: raw)) } catch { return .failure(error) }
+    }.get()
+  }
+
   public init(key: Key, bytes: UnsafeRawBufferPointer) throws(CodecError) {
     var reader = ByteReader(bytes)
     switch key {
@@ -256,10 +262,13 @@ public struct ViewRecords: Hashable, Sendable {
   public var accepted: AcceptedRecord?
   public var leaseRound: UInt64 = 0
 
-  /// A new store: of a node that is nobody yet.
-  public init(store: StoreToken, genesis: Decision) {
+  /// A new store: a member of view 0 if it was made for one, else nobody yet.
+  public init(store: StoreToken, genesis: Decision, publicKey: PublicKey) {
     self.store = store
     view = genesis
+    if let member = genesis.value.member(publicKey: publicKey, token: store, []) {
+      identity = IdentityRecord(origin: member.origin, token: store)
+    }
   }
 
   /// Puts in what was read from disk, in any order.

@@ -18,6 +18,8 @@ public enum ViewLimits {
   public static let wedgeJitterMicroseconds: UInt64 = 60_000
   /// Each ballot of a member that decided nothing doubles its next wait, at most this often: a flush may take long.
   public static let wedgeDoublingsMax: UInt64 = 4
+  /// A proposer that has a majority's promises, but not of those who would be members then, waits this long for more.
+  public static let promiseMicroseconds: UInt64 = 120_000
   /// Messages of a ballot that were not answered are sent again after this.
   public static let resendMicroseconds: UInt64 = 40_000
 
@@ -27,12 +29,18 @@ public enum ViewLimits {
   public static let leaseMarginMicroseconds: UInt64 = 100_000
   /// A joiner that has no majority after this gives back what it was granted.
   public static let leaseRequestMicroseconds: UInt64 = 200_000
-  /// And waits this long, and a random part of it, before it asks again.
+  /// Longer from one attempt to the next, as answers may be slow: at most this, which leaves time to use the lease.
+  public static let leaseRequestMicrosecondsMax: UInt64 = 1_200_000
+  /// And waits this long, and a random part of as long again, before it asks again; the latter doubles from one attempt
+  /// to the next, at most this often.
   public static let leaseBackoffMicroseconds: UInt64 = 60_000
+  public static let leaseBackoffDoublingsMax: UInt64 = 3
   /// A joiner repeats its request, to the next sponsor, after this.
   public static let joinResendMicroseconds: UInt64 = 250_000
   /// A new member that has not beaten after this is proposed for sealing.
   public static let firstBeatMicroseconds: UInt64 = 500_000
+  /// Doubled for each time that the same node was admitted and never wrote anything, at most this often.
+  public static let firstBeatDoublingsMax: UInt64 = 4
 }
 
 /// Random 64 bits, written once when a store is made: tells a node's disk from one that it lost.
@@ -164,14 +172,13 @@ public struct ViewValue: Hashable, Sendable {
   }
 
   /// View 0.
-  /// - Parameter tokens: of each member's disk, in the order of `genesis.members`.
-  public init(genesis: Genesis, tokens: [StoreToken]) {
-    precondition(tokens.count == genesis.members.count, "a token for each member")
+  public init(genesis: Genesis) {
     self.init(
       number: 0,
-      members: tokens.enumerated().map { ViewMember(origin: OriginIndex(UInt32($0)), token: $1) },
+      members: genesis.members.enumerated().map { ViewMember(origin: OriginIndex(UInt32($0)), token: $1.token) },
       origins: genesis.register.origins,
-      base: Array(repeating: Head(sequence: 0, hash: .zero), count: tokens.count), floor: .zero, checkpoint: nil)
+      base: Array(repeating: Head(sequence: 0, hash: .zero), count: genesis.members.count), floor: .zero,
+      checkpoint: nil)
   }
 
   public var view: View { View(number: number, members: members.map(\.origin)) }

@@ -9,6 +9,10 @@ public struct NodeConfiguration: Sendable {
   public static let version = "0.1.0"
 
   public var genesis: Genesis
+  /// Under which it joins, if it is not in the member list.
+  public var name: String
+  /// False for a node that only follows.
+  public var wantsMembership = true
   public var key: Ed25519
   public var dataDirectory: String
   /// Port 0 lets the system pick one.
@@ -22,10 +26,11 @@ public struct NodeConfiguration: Sendable {
   public var logger: Logger
 
   public init(
-    genesis: Genesis, key: Ed25519, dataDirectory: String, listen: Address, peers: [Address] = [], seed: UInt64,
-    logger: Logger
+    genesis: Genesis, name: String, key: Ed25519, dataDirectory: String, listen: Address, peers: [Address] = [],
+    seed: UInt64, logger: Logger
   ) {
     self.genesis = genesis
+    self.name = name
     self.key = key
     self.dataDirectory = dataDirectory
     self.listen = listen

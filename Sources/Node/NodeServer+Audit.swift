@@ -1,5 +1,7 @@
 import Client
 import EventLog
+import Gossip
+import Membership
 import NIOCore
 import OrderBook
 import Primitives
@@ -93,7 +95,7 @@ extension NodeServer {
     let lag = inner.oldestTentative.map { Int64(now.wallMilliseconds) - Int64($0.milliseconds) } ?? 0
     var status = NodeStatus(
       name: name, nodeID: configuration.key.publicKey.nodeID.description, clusterID: cluster.description,
-      origin: me.value, view: configuration.genesis.view.number, entries: inner.entries, orders: inner.finalOrders,
+      origin: inner.me?.value, view: inner.view, entries: inner.entries, orders: inner.finalOrders,
       fills: inner.finalFills, applied: inner.applied, tentative: inner.tentative,
       finalStamp: inner.finalStamp.value, lagMilliseconds: max(0, lag), bookHash: replica.bookHash().description,
       tradesHash: trades.hash.description, vector: inner.vector.sequences, peers: peers(),
@@ -107,6 +109,11 @@ extension NodeServer {
     status.bookMismatches = inner.bookMismatches
     status.duplicateBatches = inner.duplicateBatches
     status.ready = inner.isReady
+    status.members = inner.members.map { replica.registered($0)?.name ?? "\($0)" }
+    status.isWedged = inner.isWedged
+    status.viewChanges = inner.viewChanges
+    status.quarantined = inner.quarantined
+    status.undone = inner.undone
     status.fsyncP50Microseconds = figures.commitMicroseconds(perMille: 500)
     status.fsyncP99Microseconds = figures.commitMicroseconds(perMille: 990)
     status.bytesSent = figures.bytesSent
@@ -115,12 +122,17 @@ extension NodeServer {
   }
 
   func peers() -> [PeerStatus] {
-    register.origins.indices.compactMap { index in
-      let origin = OriginIndex(UInt32(index))
-      guard origin != me else { return nil }
+    let me = replica.member
+    var linked: [(origin: OriginIndex?, bytes: Int)] = []
+    for (index, link) in links.enumerated() {
+      guard let link else { continue }
+      linked.append((replica.origin(of: PeerIndex(UInt32(index))), link.queuedBytes))
+    }
+    return replica.viewValue.members.map(\.origin).filter { $0 != me }.map { origin in
+      let link = linked.first { $0.origin == origin }
       return PeerStatus(
-        origin: origin.value, name: register[origin]?.name ?? "", address: replica.address(of: origin) ?? "",
-        connected: links[index] != nil, queuedBytes: UInt64(links[index]?.queuedBytes ?? 0))
+        origin: origin.value, name: replica.registered(origin)?.name ?? "", address: replica.address(of: origin) ?? "",
+        connected: link != nil, queuedBytes: UInt64(link?.bytes ?? 0))
     }
   }
 }

@@ -13,12 +13,6 @@ extension NodeServer: ConnectionOwner {
     return (0..<Hello.nonceByteCount).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
   }
 
-  private func membership() -> @Sendable (PublicKey) -> OriginIndex? {
-    let register = register
-    let view = configuration.genesis.view
-    return { key in register.index(of: key).flatMap { view.contains($0) ? $0 : nil } }
-  }
-
   func accept(_ channel: any Channel) {
     guard !isStopping, connections.count < Limits.connectionsMax else {
       channel.close(promise: nil)
@@ -28,8 +22,9 @@ extension NodeServer: ConnectionOwner {
     let isCrowded = connections.count >= Limits.connectionsMax - Limits.membersMax
     let handshake = Handshake.responder(
       clusterID: cluster, boot: boot, listenAddress: address,
-      welcome: Welcome(nodeName: name, origin: me, stamp: replica.clockStamp), nonce: nonce(),
-      signatures: configuration.key, membership: membership(),
+      welcome: Welcome(nodeName: name, origin: replica.member, stamp: replica.clockStamp), nonce: nonce(),
+      // Whoever follows may; without certificates there is nobody to ask.
+      signatures: configuration.key, admits: { _ in true },
       admission: { hello in
         guard isCrowded, case .client = hello.sender else { return nil }
         return Refusal(.busy, "this node has all the clients that it can serve; try another one")
@@ -57,11 +52,11 @@ extension NodeServer: ConnectionOwner {
     Sockets.dial(target, group: group, timeoutMilliseconds: 2_000) { [self] channel in
       let handshake = Handshake.member(
         clusterID: cluster, boot: boot, listenAddress: address, nonce: nonce(), signatures: configuration.key,
-        membership: membership())
+        admits: { _ in true })
       add(Connection(handshake: handshake, dialedAddress: text, owner: self), to: channel)
     }.whenFailure { [self] error in
       logger.debug("cannot reach a peer", metadata: ["address": "\(text)", "error": "\(error)"])
-      input(.dialFailed(text))
+      input(.dialFailed(text, isRefused: Sockets.isRefusal(error)))
     }
   }
 
@@ -70,41 +65,53 @@ extension NodeServer: ConnectionOwner {
   public func connectionEstablished(_ connection: Connection, _ established: Handshake.Established) {
     switch established.peer {
     case .client(let account, let name): openSession(connection, account: account, name: name)
-    case .member(_, let origin, let boot, _): linkEstablished(connection, to: origin, boot: boot)
+    case .member(let key, let boot, _): linkEstablished(connection, to: key, boot: boot)
     }
   }
 
-  /// Two members may dial each other at once. Both keep the connection that the one with the smaller index dialled,
-  /// unless the other side has been restarted since: then the newer one is the live one.
-  private func linkEstablished(_ connection: Connection, to origin: OriginIndex, boot: UInt64) {
-    if let old = links[origin.int] {
-      let isPreferred = (connection.dialedAddress != nil) == (me < origin)
+  /// Two nodes may dial each other at once. Both keep the connection that the one with the smaller id dialled, unless
+  /// the other side has been restarted since: then the newer one is the live one.
+  private func linkEstablished(_ connection: Connection, to key: PublicKey, boot: UInt64) {
+    let known = links.firstIndex { $0?.established?.publicKey == key }
+    if let place = known, let old = links[place] {
+      let isPreferred = (connection.dialedAddress != nil) == (configuration.key.publicKey.nodeID < key.nodeID)
       guard isPreferred || old.tag != boot else {
         connection.close(reason: "a second connection to the same member")
         return
       }
-      links[origin.int] = nil
+      links[place] = nil
       old.close(reason: "replaced by another connection")
-      input(.linkDown(origin))
+      input(.linkDown(PeerIndex(UInt32(place))))
     }
+    let place = known ?? links.firstIndex { $0 == nil } ?? links.count
+    if place == links.count { links.append(nil) }
     connection.tag = boot
-    links[origin.int] = connection
-    logger.info(
-      "link up", metadata: ["member": "\(register[origin]?.name ?? "?")", "from": "\(connection.remoteAddress)"])
-    input(.linkUp(origin, address: connection.dialedAddress ?? ""))
+    links[place] = connection
+    let peer = PeerIndex(UInt32(place))
+    input(.linkUp(peer, key: key, address: connection.dialedAddress ?? ""))
+    logger.info("link up", metadata: ["node": "\(name(of: peer))", "from": "\(connection.remoteAddress)"])
+  }
+
+  /// The place of a connection among the links; nil if it is none, or not any more.
+  private func peer(of connection: Connection) -> PeerIndex? {
+    links.firstIndex { $0 === connection }.map { PeerIndex(UInt32($0)) }
+  }
+
+  func name(of peer: PeerIndex) -> String {
+    replica.origin(of: peer).flatMap { replica.registered($0)?.name } ?? "a node that follows"
   }
 
   public func connection(_ connection: Connection, received frame: Frame) {
     guard !isStopping else { return }
     switch connection.established?.peer {
     case .client: receiveRequest(frame, on: connection)
-    case .member(_, let origin, _, _):
-      guard links[origin.int] === connection else { return }
+    case .member:
+      guard let peer = peer(of: connection) else { return }
       do throws(CodecError) {
         let message = try frame.decodePeerMessage()
-        input(.message(from: origin, message))
+        input(.message(from: peer, message))
       } catch {
-        logger.warning("unreadable frame", metadata: ["member": "\(origin)", "error": "\(error)"])
+        logger.warning("unreadable frame", metadata: ["node": "\(name(of: peer))", "error": "\(error)"])
         connection.abort(reason: "unreadable frame: \(error)")
       }
     case nil: break
@@ -115,11 +122,11 @@ extension NodeServer: ConnectionOwner {
 
   public func connection(_ connection: Connection, isWritable: Bool) {
     switch connection.established?.peer {
-    case .member(_, let origin, _, _) where links[origin.int] === connection:
-      input(.linkWritable(origin, isWritable))
+    case .member:
+      if let peer = peer(of: connection) { input(.linkWritable(peer, isWritable)) }
     case .client:
       if let session = sessions[SessionID(connection.tag)], !isWritable { dropIfSlow(session) }
-    case .member, nil: break
+    case nil: break
     }
   }
 
@@ -136,11 +143,11 @@ extension NodeServer: ConnectionOwner {
     logger.debug("connection closed", metadata: ["reason": "\(reason)"])
     switch connection.established?.peer {
     case .client: closeSession(connection)
-    case .member(_, let origin, _, _):
-      guard links[origin.int] === connection else { return }
-      links[origin.int] = nil
-      logger.info("link down", metadata: ["member": "\(register[origin]?.name ?? "?")", "reason": "\(reason)"])
-      if !isStopping { input(.linkDown(origin)) }
+    case .member:
+      guard let peer = peer(of: connection) else { return }
+      logger.info("link down", metadata: ["node": "\(name(of: peer))", "reason": "\(reason)"])
+      links[peer.int] = nil
+      if !isStopping { input(.linkDown(peer)) }
     case nil:
       if connection.dialedAddress != nil {
         // A refusal that will not go away by itself is worth a warning; a refused dial goes on backing off.
@@ -148,7 +155,7 @@ extension NodeServer: ConnectionOwner {
           "no handshake", metadata: ["address": "\(connection.dialedAddress ?? "")", "reason": "\(reason)"])
       }
     }
-    if let dialed = connection.dialedAddress, !isStopping { input(.dialFailed(dialed)) }
+    if let dialed = connection.dialedAddress, !isStopping { input(.dialFailed(dialed, isRefused: false)) }
   }
 
   /// Half-open connections show by their silence.

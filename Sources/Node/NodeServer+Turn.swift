@@ -67,6 +67,7 @@ extension NodeServer {
       guard gate.admit(effect) else { continue }
       switch effect {
       case .append(let batch): pendingBatches.append(batch)
+      case .void(let origin, let sequence): pendingEnds.append((origin, sequence))
       case .persist(let key, let value): pendingRecords.append((key, value))
       case .commit(let number): commit(number)
       default: perform(effect)
@@ -78,7 +79,7 @@ extension NodeServer {
   private func commit(_ number: CommitNumber) {
     let started = NIODeadline.now()
     do throws(StoreError) {
-      try store.commit(batches: pendingBatches, records: pendingRecords)
+      try store.commit(batches: pendingBatches, ends: pendingEnds, records: pendingRecords)
     } catch {
       // After a failed sync nobody knows what is on disk: going on could acknowledge what is not.
       fail("the log cannot be written: \(error)")
@@ -89,6 +90,7 @@ extension NodeServer {
     if !pendingBatches.isEmpty { lastAppend = .now() }
     figures.committed(microseconds: UInt64((NIODeadline.now() - started).nanoseconds / 1000))
     pendingBatches.removeAll(keepingCapacity: true)
+    pendingEnds.removeAll(keepingCapacity: true)
     pendingRecords.removeAll(keepingCapacity: true)
     for effect in gate.open(through: number) { perform(effect) }
     replica.step(.committed(number), now: Self.now(), &effects)
@@ -96,12 +98,11 @@ extension NodeServer {
 
   private func perform(_ effect: Effect) {
     switch effect {
-    case .append, .persist, .commit: preconditionFailure("handled by carryOut")
+    case .append, .void, .persist, .commit: preconditionFailure("handled by carryOut")
     case .send(let peer, let message, _): send(message, to: peer)
     case .serve(let peer, let range): serve(range, to: peer)
     case .dial(let address): dial(address)
-    case .disconnect(let peer, let reason):
-      links[peer.int]?.abort(reason: reason)
+    case .disconnect(let peer, let reason): link(peer)?.abort(reason: reason)
     case .accepted(let session, let firstRequest, let first, let stamps, _):
       figures.accepted += UInt64(stamps.count)
       sessions[session]?.say(
@@ -112,21 +113,29 @@ extension NodeServer {
     case .report(let session, let reports, _): sessions[session]?.say(reports)
     case .notice(let notice): log(notice)
     case .halt(let reason): fail(reason)
+    case .left:
+      logger.notice("this node has left the cluster")
+      stopNow(nil)
     }
   }
 
   private func log(_ notice: Notice) {
     switch notice {
-    case .bookMismatch, .fork: logger.error("\(notice)")
-    case .badBatch, .badSignature, .badAddress, .quarantined, .unprovenClaim: logger.warning("\(notice)")
-    case .deepRollback: logger.notice("\(notice)")
+    case .bookMismatch, .fork, .attestationDiffers, .checkpointChanged, .fillDiffers: logger.error("\(notice)")
+    case .badBatch, .badSignature, .badAddress, .quarantined, .unprovenClaim, .gaveUp, .sealed, .voided, .diskLost,
+      .fillMissing:
+      logger.warning("\(notice)")
+    case .deepRollback, .entered: logger.notice("\(notice)")
+    case .suspected, .heardAgain, .wedged: logger.info("\(notice)")
     }
   }
 
   // MARK: To peers
 
-  private func send(_ message: PeerMessage, to peer: OriginIndex) {
-    guard let link = links[peer.int] else { return }
+  private func link(_ peer: PeerIndex) -> Connection? { peer.int < links.count ? links[peer.int] : nil }
+
+  private func send(_ message: PeerMessage, to peer: PeerIndex) {
+    guard let link = link(peer) else { return }
     figures.messagesSent += 1
     if case .batch(let sealed) = message {
       // The same batch goes to several peers: encode its frame once.
@@ -153,8 +162,8 @@ extension NodeServer {
   }
 
   /// Answers a request from memory if it reaches back that far, else from the store.
-  private func serve(_ range: LogRange, to peer: OriginIndex) {
-    guard links[peer.int] != nil else { return }
+  private func serve(_ range: LogRange, to peer: PeerIndex) {
+    guard link(peer) != nil else { return }
     var through = range.from - 1
     if let recent = replica.recentBatches(range, bytesMax: Limits.deltaBytesPerRoundMax) {
       for batch in recent {

@@ -23,14 +23,14 @@ public final class NodeServer: @unchecked Sendable {
   static let longTurnMilliseconds: Int64 = 50
   /// A link on which nothing came for this long is half-open; members say something every 200 ms.
   static let linkSilenceMilliseconds: Int64 = 2_000
+  /// A node that leaves and has not been let go after this stops all the same.
+  static let leaveMilliseconds: Int64 = 3_000
   /// Clients ping when idle.
   static let clientSilenceMilliseconds: Int64 = 60_000
 
   // First, at a place that does not move when other parts change size.
   public private(set) var address: Address
   let configuration: NodeConfiguration
-  let me: OriginIndex
-  let register: Register
   let cluster: Hash256
   let group: MultiThreadedEventLoopGroup
   let loop: any EventLoop
@@ -42,8 +42,8 @@ public final class NodeServer: @unchecked Sendable {
   let store: Store
   var listener: (any Channel)?
 
-  // Links by origin, clients by session.
-  var links: [Connection?]
+  // Links by peer index, clients by session.
+  var links: [Connection?] = []
   var sessions: [SessionID: ClientSession] = [:]
   var nextSession: UInt64 = 1
   var connections: [ObjectIdentifier: Connection] = [:]
@@ -53,6 +53,7 @@ public final class NodeServer: @unchecked Sendable {
   var isTurnScheduled = false
   var gate = CommitGate()
   var pendingBatches: [Batch] = []
+  var pendingEnds: [(origin: OriginIndex, sequence: UInt64)] = []
   var pendingRecords: [(key: String, value: [UInt8])] = []
   var touched: [Connection] = []
   var batchFrame: (signature: Signature, buffer: ByteBuffer)?
@@ -77,11 +78,10 @@ public final class NodeServer: @unchecked Sendable {
   var ticker: RepeatedTask?
 
   private init(
-    configuration: NodeConfiguration, me: OriginIndex, group: MultiThreadedEventLoopGroup, store: Store,
+    configuration: NodeConfiguration, group: MultiThreadedEventLoopGroup, store: Store,
     replica: consuming Replica, address: Address, boot: UInt64, startedMilliseconds: UInt64
   ) {
     self.configuration = configuration
-    self.me = me
     self.group = group
     loop = group.next()
     self.store = store
@@ -89,25 +89,17 @@ public final class NodeServer: @unchecked Sendable {
     self.address = address
     self.boot = boot
     self.startedMilliseconds = startedMilliseconds
-    register = configuration.genesis.register
     cluster = configuration.genesis.clusterID
     logger = configuration.logger
-    links = Array(repeating: nil, count: register.count)
     stopped = loop.makePromise(of: String?.self)
   }
 
-  public var name: String { register[me]?.name ?? "?" }
+  public var name: String { configuration.name }
   public var clusterID: Hash256 { cluster }
 
   /// Opens the store, reads the log, listens.
   /// - Throws: `StartError`; nothing is left running.
   public static func start(_ configuration: NodeConfiguration) async throws -> NodeServer {
-    let genesis = configuration.genesis
-    guard let me = genesis.register.index(of: configuration.key.publicKey) else {
-      throw StartError(
-        "the key of this node (\(configuration.key.publicKey)) is not in the member list; add it there on every node, "
-          + "or start with the right --key")
-    }
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let relay = AcceptRelay()
     do {
@@ -118,7 +110,7 @@ public final class NodeServer: @unchecked Sendable {
         throw StartError("cannot listen on \(configuration.listen): \(error). Try another --listen, or port 0")
       }
       let opening = listener.eventLoop.submit {
-        let server = try open(configuration, me: me, group: group, listener: listener)
+        let server = try open(configuration, group: group, listener: listener)
         relay.server = server
         return server
       }
@@ -131,7 +123,7 @@ public final class NodeServer: @unchecked Sendable {
 
   /// On the event loop: a store belongs to one thread.
   private static func open(
-    _ configuration: NodeConfiguration, me: OriginIndex, group: MultiThreadedEventLoopGroup, listener: any Channel
+    _ configuration: NodeConfiguration, group: MultiThreadedEventLoopGroup, listener: any Channel
   ) throws -> NodeServer {
     let genesis = configuration.genesis
     let identity = StoreIdentity(cluster: genesis.clusterID, node: configuration.key.publicKey.nodeID)
@@ -141,19 +133,23 @@ public final class NodeServer: @unchecked Sendable {
     let address = Address(host: shown.host, port: shown.port == 0 ? port : shown.port)
     let now = NodeServer.now()
     var settings = ReplicaConfiguration(
-      me: me, genesis: genesis, listenAddress: address.description, seeds: configuration.peers.map(\.description),
+      cluster: genesis.clusterID, records: try viewRecords(configuration, store), name: configuration.name,
+      listenAddress: address.description, seeds: configuration.peers.map(\.description),
       bootMilliseconds: now.wallMilliseconds, seed: configuration.seed)
+    settings.wantsMembership = configuration.wantsMembership
     settings.gossip = configuration.gossip
     if let ceiling = try store.record(RecordKey.clockCeiling) {
       settings.clockCeiling = Stamp(
         try ceiling.withReader { (reader) throws(CodecError) in try reader.readFixed("ceiling") })
     }
+    if let record = try store.record(RecordKey.checkpoint) { try settings.readCheckpoint(record) }
     let finality = RecoveredFinality(
-      origins: genesis.register.count, auditPosition: store.auditPosition, auditedEntries: store.counts().entries)
+      origins: settings.records.view.value.origins.count, auditPosition: store.auditPosition,
+      auditedEntries: store.counts().entries)
     settings.finalStamp = finality.finalStamp
     var generator = SystemRandomNumberGenerator()
     let server = NodeServer(
-      configuration: configuration, me: me, group: group, store: store,
+      configuration: configuration, group: group, store: store,
       replica: Replica(configuration: settings, signatures: configuration.key), address: address,
       boot: UInt64.random(in: 1 ... .max, using: &generator), startedMilliseconds: now.wallMilliseconds)
     server.listener = listener
@@ -169,19 +165,51 @@ public final class NodeServer: @unchecked Sendable {
     return server
   }
 
-  /// Reads the log into the replica; twice if it has lost what the audit tables know, as `RecoveredFinality` says.
-  private func recover(_ settings: ReplicaConfiguration, _ finality: RecoveredFinality) throws {
+  /// What the store says of views. A new store gets its token here: the one that was drawn for it before the member
+  /// list was written, or one that makes it a joiner's.
+  private static func viewRecords(_ configuration: NodeConfiguration, _ store: Store) throws -> ViewRecords {
+    let genesis = Decision(genesis: configuration.genesis)
+    let key = configuration.key.publicKey
+    var found: [ViewRecord] = []
+    for name in ViewRecord.Key.allCases {
+      if let bytes = try store.record(name.rawValue) { found.append(try ViewRecord(key: name, stored: bytes)) }
+    }
+    if case .store(let token)? = found.first(where: { $0.key == .store }) {
+      var records = ViewRecords(store: token, genesis: genesis, publicKey: key)
+      for record in found { records.restore(record) }
+      TokenFile.remove(configuration.dataDirectory)
+      return records
+    }
+    var generator = SystemRandomNumberGenerator()
+    let drawn = try TokenFile.load(configuration.dataDirectory)
+    let token = drawn ?? StoreToken(UInt64.random(in: 1 ... .max, using: &generator))
+    try store.commit(batches: [], records: [(ViewRecord.Key.store.rawValue, ViewRecord.store(token).bytes)])
+    TokenFile.remove(configuration.dataDirectory)
+    return ViewRecords(store: token, genesis: genesis, publicKey: key)
+  }
+
+  /// Reads the log into the replica; twice if it has lost what the audit tables know, as `RecoveredFinality` says, or
+  /// anything at all: then this node is not the member any more that has vouched for it.
+  private func recover(_ original: ReplicaConfiguration, _ finality: RecoveredFinality) throws {
+    var settings = original
     var finality = finality
-    var report = try readLog { finality.read($0) }
+    var report = try readLog(settings) { finality.read($0) }
     for damage in report.damages {
       logger.error("log damaged, fetching it again from peers", metadata: ["damage": "\(damage)"])
     }
-    if let lowered = finality.loweredFinalStamp {
-      var settings = settings
-      settings.finalStamp = lowered
+    let lowered = finality.loweredFinalStamp
+    if lowered != nil || !report.damages.isEmpty {
+      settings.finalStamp = lowered ?? settings.finalStamp
+      if !report.damages.isEmpty {
+        var generator = SystemRandomNumberGenerator()
+        let token = ViewRecord.store(StoreToken(UInt64.random(in: 1 ... .max, using: &generator)))
+        try store.commit(batches: [], records: [(token.key.rawValue, token.bytes)])
+        settings.records.restore(token)
+        logger.error("the disk has lost what this node vouched for: it joins again under a new name")
+      }
       replica = Replica(configuration: settings, signatures: configuration.key)
       auditQueue.removeAll()
-      report = try readLog { _ in }
+      report = try readLog(settings) { _ in }
     }
     input(.recovered)
     collectFinal()
@@ -189,9 +217,17 @@ public final class NodeServer: @unchecked Sendable {
       "log read", metadata: ["entries": "\(report.entries)", "batches": "\(report.batches)", "address": "\(address)"])
   }
 
-  private func readLog(_ body: (Batch) -> Void) throws -> RecoveryReport {
-    let starts = register.origins.map { HashChain.start(cluster: cluster, origin: $0.origin, SHA256()) }
-    return try store.recover(own: me, chainStart: { $0.int < starts.count ? starts[$0.int] : .zero }) { batch in
+  private func readLog(_ settings: ReplicaConfiguration, _ body: (Batch) -> Void) throws -> RecoveryReport {
+    let starts = settings.records.view.value.origins.map {
+      HashChain.start(cluster: cluster, origin: $0.origin, SHA256())
+    }
+    let value = settings.records.view.value
+    // Who is alone has nobody to fetch from: what is damaged of its own log is lost for good, and a person must decide.
+    let sole =
+      value.members.count == 1 && value.origins[value.members[0].origin.int].publicKey == configuration.key.publicKey
+    return try store.recover(
+      own: sole ? value.members[0].origin : nil, chainStart: { $0.int < starts.count ? starts[$0.int] : .zero }
+    ) { batch in
       body(batch)
       input(.recover(batch))
       if replica.finalRunCount > 100_000 { collectFinal() }
@@ -223,6 +259,20 @@ public final class NodeServer: @unchecked Sendable {
 
   /// Ends the turn that is under way, tells the clients, closes everything.
   public func stop() { loop.execute { self.stopNow(nil) } }
+
+  /// Asks for a view without this node, then stops; stops without one if none is decided in time.
+  public func leave() {
+    loop.execute { [self] in
+      guard !isStopping else { return }
+      logger.notice("leaving")
+      input(.leave)
+      loop.scheduleTask(in: .milliseconds(Self.leaveMilliseconds)) { [self] in
+        guard !isStopping else { return }
+        logger.warning("no majority has let this node go; it stops, and is sealed later")
+        stopNow(nil)
+      }
+    }
+  }
 
   func stopNow(_ failure: String?) {
     guard !isStopping else { return }

@@ -15,8 +15,8 @@ struct Accounts: ~Copyable {
   private var entries = Slab<Entry>(capacity: 64)
   private var free = SlabList<UInt32>(capacity: 16)
   private var used: UInt32 = 1
-  private var cells = Slab<UInt32>(capacity: 128)
-  private var mask = 127
+  private var cells = Slab<UInt32>(capacity: 512)
+  private var mask = 511
   /// The entry found last.
   private var recent: UInt32 = noSlot
   /// Entries in use.
@@ -28,6 +28,10 @@ struct Accounts: ~Copyable {
   }
 
   @inline(__always) func address(_ entry: UInt32) -> UnsafeMutablePointer<Entry> { entries.address(entry) }
+  /// As `address`, of an entry that was just found.
+  @inline(__always) func address(found entry: UInt32) -> UnsafeMutablePointer<Entry> {
+    entries.address(covered: entry)
+  }
 
   /// The account's entry, or none.
   @inline(__always) mutating func find(_ account: UInt64) -> UInt32 {
@@ -83,7 +87,8 @@ struct Accounts: ~Copyable {
 
   @inline(never) private mutating func add(_ account: UInt64) -> UInt32 {
     count += 1
-    if count * 2 > mask { widen() }
+    // One cell in eight is taken at most: an order's account is nearly always where it is looked for first.
+    if count * 8 > mask { widen() }
     let entry: UInt32
     if free.count > 0 {
       entry = free.removeLast()

@@ -65,13 +65,13 @@ extension MatchingEngine {
   /// - Complexity: O(k log n) hashes for k levels changed since the last call, and one each for instruments and the
   ///   buckets of client order ids. Of a long queue, only the blocks that changed are read.
   public mutating func bookHash() -> Hash256 {
-    while let (page, marks) = ladder.pages.takeDirty() {
-      refreshLevels(page, marks)
-      ladder.releaseIfIdle(page)
+    while let (level, marks) = ladder.pages.takeDirty() {
+      refreshLevel(level, marks)
+      if ladder.pages[level].isIdle { ladder.releaseIfIdle(level / LevelPages.width) }
     }
-    while let (page, marks) = stops.pages.takeDirty() {
-      refreshStopLevels(page, marks)
-      stops.releaseIfIdle(page)
+    while let (level, marks) = stops.pages.takeDirty() {
+      refreshStopLevel(level, marks)
+      if stops.pages[level].isIdle { stops.releaseIfIdle(level / LevelPages.width) }
     }
     for book in 0..<books.count where books[book].isDirty {
       let sides = [

@@ -74,7 +74,7 @@ extension BookHasher {
     putLevel(pages.price(of: level), orders: pages[level].count, total: pages[level].total)
     var count: UInt32 = 0
     var slot = pages[level].head
-    var block = pages[level].firstBlock
+    var block = pages.firstBlock(level)
     var before = noSlot
     while slot != noSlot {
       block = dropEmpty(block)
@@ -93,13 +93,13 @@ extension BookHasher {
         block = dropAbsorbed(block, by: kept, before: cut.next, orders)
         slot = cut.next
       }
-      if before == noSlot { pages[level].firstBlock = kept } else { blocks[before].next = kept }
+      if before == noSlot { pages.setFirstBlock(level, kept) } else { blocks[before].next = kept }
       before = kept
       input.put(blocks[kept].hash)
       count += 1
     }
     release(block)
-    if before == noSlot { pages[level].firstBlock = noSlot } else { blocks[before].next = noSlot }
+    if before == noSlot { pages.setFirstBlock(level, noSlot) } else { blocks[before].next = noSlot }
     input.set(count, at: Self.blockCountOffset)
     return input.hash(with: sha)
   }
@@ -149,59 +149,50 @@ extension BookHasher {
 
   /// The level is empty: nothing of it is kept.
   mutating func forgetBlocks(_ level: UInt32, _ pages: inout LevelPages) {
-    release(pages[level].firstBlock)
-    pages[level].firstBlock = noSlot
+    let first = pages.firstBlock(level)
+    if first == noSlot { return }
+    release(first)
+    pages.setFirstBlock(level, noSlot)
   }
 }
 
 extension MatchingEngine {
-  /// Brings the marked levels of a page of the ladder up to date in the tries of its book.
-  mutating func refreshLevels(_ page: UInt32, _ marks: UInt32) {
-    let header = ladder.pages[page: page]
-    var marks = marks
-    while marks != 0 {
-      let bit = UInt32(marks.trailingZeroBitCount)
-      marks &= marks - 1
-      let (level, side) = LevelPages.level(page, bit: bit)
-      let price = UInt64(ladder.pages.price(of: level))
+  /// Brings a marked level of the ladder up to date in the tries of its book.
+  mutating func refreshLevel(_ level: UInt32, _ marks: UInt32) {
+    let row = ladder.pages.row(of: level)
+    let price = UInt64(ladder.pages.price(of: level))
+    if marks & LevelMark.ofBoth(LevelMark.occupied) == 0 { hasher.forgetBlocks(level, &ladder.pages) }
+    for side in Side.allCases where marks & LevelMark.of(LevelMark.dirty, side) != 0 {
       var hash: Hash256?
-      if header.occupied & 1 << bit != 0 {
+      if marks & LevelMark.of(LevelMark.occupied, side) != 0 {
         hash = hasher.levelHash(level, &ladder.pages, orders, accounts, ids)
-      } else if header.occupied & LevelPages.bit(level, side.opposite) == 0 {
-        hasher.forgetBlocks(level, &ladder.pages)
       }
-      if header.row == LevelPages.noRow { continue }
-      books[header.row].isDirty = true
+      if row == LevelPages.noRow { continue }
+      books[row].isDirty = true
       if side == .buy {
-        hasher.trie.update(price, hash, &books[header.row].tries.bids)
+        hasher.trie.update(price, hash, &books[row].tries.bids)
       } else {
-        hasher.trie.update(price, hash, &books[header.row].tries.asks)
+        hasher.trie.update(price, hash, &books[row].tries.asks)
       }
     }
   }
 
-  /// The same for a page of the stop ladder.
-  mutating func refreshStopLevels(_ page: UInt32, _ marks: UInt32) {
-    let header = stops.pages[page: page]
-    var marks = marks
-    while marks != 0 {
-      let bit = UInt32(marks.trailingZeroBitCount)
-      marks &= marks - 1
-      let level = LevelPages.level(page, bit: bit).level
-      let price = UInt64(stops.pages.price(of: level))
-      var hash: Hash256?
-      if header.occupied & 1 << bit != 0 {
-        hash = hasher.levelHash(level, &stops.pages, orders, accounts, ids)
-      } else {
-        hasher.forgetBlocks(level, &stops.pages)
-      }
-      if header.row == LevelPages.noRow { continue }
-      books[header.row / 2].isDirty = true
-      if header.row % 2 == 0 {
-        hasher.trie.update(price, hash, &books[header.row / 2].tries.buyStops)
-      } else {
-        hasher.trie.update(price, hash, &books[header.row / 2].tries.sellStops)
-      }
+  /// The same for a level of the stop ladder.
+  mutating func refreshStopLevel(_ level: UInt32, _ marks: UInt32) {
+    let row = stops.pages.row(of: level)
+    let price = UInt64(stops.pages.price(of: level))
+    var hash: Hash256?
+    if marks & LevelMark.ofBoth(LevelMark.occupied) != 0 {
+      hash = hasher.levelHash(level, &stops.pages, orders, accounts, ids)
+    } else {
+      hasher.forgetBlocks(level, &stops.pages)
+    }
+    if row == LevelPages.noRow { return }
+    books[row / 2].isDirty = true
+    if row % 2 == 0 {
+      hasher.trie.update(price, hash, &books[row / 2].tries.buyStops)
+    } else {
+      hasher.trie.update(price, hash, &books[row / 2].tries.sellStops)
     }
   }
 }

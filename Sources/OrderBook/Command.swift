@@ -72,38 +72,6 @@ public struct Order: Hashable, Sendable {
   }
 }
 
-/// A request to buy or sell that says nothing but this: an `Order` with every other field at its default.
-public struct LimitOrder: Hashable, Sendable {
-  /// Dot of the entry that defined the instrument.
-  public var instrument: Dot
-  public var account: AccountID
-  public var priceTicks: Int64
-  public var quantityLots: Int64
-  public var side: Side
-  /// Not `goodTillDate`, which takes an expiry.
-  public var timeInForce: TimeInForce
-
-  @inlinable public init(
-    instrument: Dot, account: AccountID, side: Side, timeInForce: TimeInForce = .goodTillCancel, priceTicks: Int64,
-    quantityLots: Int64
-  ) {
-    self.instrument = instrument
-    self.account = account
-    self.priceTicks = priceTicks
-    self.quantityLots = quantityLots
-    self.side = side
-    self.timeInForce = timeInForce
-  }
-}
-
-extension Order {
-  public init(_ order: LimitOrder) {
-    self.init(
-      instrument: order.instrument, account: order.account, side: order.side, timeInForce: order.timeInForce,
-      priceTicks: order.priceTicks, quantityLots: order.quantityLots)
-  }
-}
-
 /// Takes an order out of the book.
 public struct Cancel: Hashable, Sendable {
   public var account: AccountID

@@ -51,10 +51,18 @@ struct DotIndex: ~Copyable {
   /// The slot in a cell that `cell(of:)` gave.
   @inline(__always) func slot(in cell: Int) -> UInt32 { cells[cell] }
 
-  /// As `cell(of:)`, without reading the cell's own page of memory. For look-ahead: sequences not yet applied have
-  /// none.
-  @inline(__always) func cellInMemory(of dot: Dot) -> Int {
-    dot.origin.int < rows.capacity && dot.sequence <= rows.address(dot.origin.int).pointee.applied ? cell(of: dot) : -1
+  /// The cell of `dot`, or another one if it has none: for look-ahead, which may be about anything, without questions.
+  @inline(__always) func likelyCell(of dot: Dot) -> Int {
+    guard dot.origin.int < rows.capacity else { return 0 }
+    let row = rows.address(dot.origin.int)
+    let isNear = dot.sequence &>> UInt64(2 * Self.bits) &+ 1 == row.pointee.branchKey
+    var node = isNear ? row.pointee.branch : row.pointee.root
+    var shift = isNear ? Self.bits : row.pointee.above &* Self.bits
+    while shift > 0 {
+      node = cells[Int(node) &* Self.fanout &+ Self.digit(dot.sequence, shift)]
+      shift &-= Self.bits
+    }
+    return Int(node) &* Self.fanout &+ Self.digit(dot.sequence, 0)
   }
 
   @inline(__always) func prefetch(_ cell: Int) { cells.prefetch(cell) }
@@ -102,10 +110,12 @@ struct DotIndex: ~Copyable {
     return row
   }
 
-  /// The cell of the next entry of a row that `rowInPlace` gave; nil if it has to be made.
-  @inline(__always) func cellInPlace(_ row: UnsafeMutablePointer<Row>, _ sequence: UInt64) -> Int? {
-    let leaf = row.pointee.leaf
-    return leaf == noSlot ? nil : Int(leaf) &* Self.fanout &+ Self.digit(sequence, 0)
+  /// Sets the slot of the next entry of a row that `rowInPlace` gave.
+  /// - Precondition: the row has a leaf.
+  @inline(__always) mutating func setInPlace(
+    _ row: UnsafeMutablePointer<Row>, _ sequence: UInt64, to slot: UInt32
+  ) {
+    set(Int(row.pointee.leaf) &* Self.fanout &+ Self.digit(sequence, 0), to: slot)
   }
 
   /// Takes the origin's newest entry back.
@@ -137,11 +147,12 @@ struct DotIndex: ~Copyable {
   }
 
   /// - Precondition: `cell` is that of an applied dot, which has no slot.
-  @inline(__always) mutating func set(_ cell: Int, to slot: UInt32) {
+  @inline(__always) private func set(_ cell: Int, to slot: UInt32) {
     let place = cells.address(cell)
     precondition(place.pointee == noSlot, "an order is indexed once")
     place.pointee = slot
-    children[Int(UInt(bitPattern: cell) / UInt(Self.fanout))] &+= 1
+    // There is a count for every node.
+    children.address(covered: Int(UInt(bitPattern: cell) / UInt(Self.fanout))).pointee &+= 1
   }
 
   /// The dot of a cell is another slot's now.
@@ -153,24 +164,19 @@ struct DotIndex: ~Copyable {
 
   /// - Precondition: `cell` is that of `dot`, which has `slot`.
   @inline(__always) mutating func clear(_ cell: Int, _ dot: Dot, from slot: UInt32) {
-    if remove(cell, dot, from: slot) { leafEmptied(dot) }
-  }
-
-  /// As `clear`, up to the leaf.
-  /// - Returns: whether the leaf may have to go: `leafEmptied` is to follow.
-  @inline(__always) func remove(_ cell: Int, _ dot: Dot, from slot: UInt32) -> Bool {
     let place = cells.address(cell)
     precondition(place.pointee == slot, "the index names another order")
     place.pointee = noSlot
-    let count = children.address(Int(UInt(bitPattern: cell) / UInt(Self.fanout)))
+    let count = children.address(covered: Int(UInt(bitPattern: cell) / UInt(Self.fanout)))
     let left = count.pointee &- 1
     count.pointee = left
     // One branch that is hardly ever taken: the newest leaf empties all the time.
-    let isNewest = UInt(bitPattern: cell) / UInt(Self.fanout) == UInt(rows.address(dot.origin.int).pointee.leaf)
-    return UInt32(left) | (isNewest ? 1 : 0) == 0
+    let leaf = UInt32(truncatingIfNeeded: cell) / UInt32(Self.fanout)
+    let isNewest: UInt32 = leaf == rows.address(dot.origin.int).pointee.leaf ? 1 : 0
+    if UInt32(left) | isNewest == 0 { leafEmptied(dot) }
   }
 
-  @inline(never) mutating func leafEmptied(_ dot: Dot) {
+  @inline(never) private mutating func leafEmptied(_ dot: Dot) {
     // The leaf that the origin's next entry will use stays.
     if rows[dot.origin.int].applied >> UInt64(Self.bits) != dot.sequence >> UInt64(Self.bits) { prune(dot) }
   }

@@ -2,13 +2,38 @@ import Primitives
 
 /// The queue of orders at one price: 32 bytes.
 struct Level {
-  /// Sum of the open quantities, hidden parts included. 2^32 orders of 2^62 lots fit.
-  var total: UInt128 = 0
+  /// Sum of the open quantities, hidden parts included, in 96 bits: 2^32 orders of 2^62 lots fit.
+  private var totalLow: UInt64 = 0
+  private var totalHigh: UInt32 = 0
+  /// Order slots that name this level, removed ones included until their removal is settled.
+  var references: UInt32 = 0
+  /// What is to be known of the level on each side: bits of `LevelMark`.
+  var marks: UInt32 = 0
   var head: UInt32 = noSlot
   var tail: UInt32 = noSlot
+  /// Orders in the queue. Not beside `references`: compilers would add to both at once, and wait for the newest store
+  /// of either.
   var count: UInt32 = 0
-  /// First of the blocks whose hashes are kept, or none.
-  var firstBlock: UInt32 = noSlot
+
+  var total: UInt128 {
+    @inline(__always) get { UInt128(totalHigh) &<< 64 | UInt128(totalLow) }
+    set {
+      totalLow = UInt64(truncatingIfNeeded: newValue)
+      totalHigh = UInt32(newValue >> 64)
+    }
+  }
+
+  @inline(__always) mutating func add(_ lots: Int64) {
+    let (low, carries) = totalLow.addingReportingOverflow(UInt64(bitPattern: lots))
+    totalLow = low
+    totalHigh &+= carries ? 1 : 0
+  }
+
+  @inline(__always) mutating func subtract(_ lots: Int64) {
+    let (low, borrows) = totalLow.subtractingReportingOverflow(UInt64(bitPattern: lots))
+    totalLow = low
+    totalHigh &-= borrows ? 1 : 0
+  }
 
   // Ends are chosen, not branched on: nobody can predict how long the queue of the next order is.
 
@@ -23,8 +48,9 @@ struct Level {
     let before = tail
     tail = slot
     head = Self.choose(before, ifNone: slot, else: head)
-    total &+= UInt128(truncatingIfNeeded: UInt64(bitPattern: lots))
+    add(lots)
     count &+= 1
+    references &+= 1
     return before
   }
 
@@ -32,25 +58,31 @@ struct Level {
   @inline(__always) mutating func remove(_ lots: Int64, previous: UInt32, next: UInt32) {
     head = Self.choose(previous, ifNone: next, else: head)
     tail = Self.choose(next, ifNone: previous, else: tail)
-    total &-= UInt128(truncatingIfNeeded: UInt64(bitPattern: lots))
+    subtract(lots)
     count &-= 1
   }
 }
 
-/// Sixteen neighbouring prices of one row of a ladder, and which of them are occupied or marked.
+/// The bits of a level's marks, as those of its bids; those of its asks lie one higher.
+enum LevelMark {
+  /// Its hash is out of date.
+  static let dirty: UInt32 = 1
+  /// It changed since the last `takeChangedLevels`.
+  static let changed: UInt32 = 4
+  /// Orders of this side rest in it.
+  static let occupied: UInt32 = 16
+
+  @inline(__always) static func of(_ mark: UInt32, _ side: Side) -> UInt32 { mark &<< UInt32(side.rawValue) }
+  /// The bits of both sides.
+  @inline(__always) static func ofBoth(_ mark: UInt32) -> UInt32 { mark | mark &<< 1 }
+}
+
+/// Sixteen neighbouring prices of one row of a ladder.
 struct LevelPage {
   /// Price in ticks, divided by 16.
   var number: UInt64 = 0
   /// Row of the ladder.
   var row: UInt32 = 0
-  /// Order slots that name a level of this page, removed ones included until their removal is settled.
-  var references: UInt32 = 0
-  /// Occupied bids in the low 16 bits by rising price, asks in the high ones by falling price.
-  var occupied: UInt32 = 0
-  /// Levels whose hash is out of date, likewise.
-  var dirty: UInt32 = 0
-  /// Levels that changed since the last `takeChangedLevels`, likewise.
-  var changed: UInt32 = 0
   var isUsed: UInt32 = 0
 }
 
@@ -66,11 +98,20 @@ struct LevelPages: ~Copyable {
   private var used: UInt32 = 1
   /// By level, how much of its total icebergs hide; empty until the first iceberg.
   private var hidden = Slab<UInt128>(capacity: 1)
-  /// Pages with a dirty level.
-  private(set) var dirty = SlabList<UInt32>(capacity: 64)
-  /// Pages with a changed level.
-  private(set) var changed = SlabList<UInt32>(capacity: 64)
-  var tracksChanges = false
+  /// By level, the first of the blocks whose hashes are kept, or none; empty until the first hash.
+  private var blocks = Slab<UInt32>(capacity: 1)
+  /// Levels that are dirty, once each; there is always room for all.
+  private var dirty = SlabList<UInt32>(capacity: 64 * 16)
+  /// Levels that have changed, likewise.
+  private(set) var changed = SlabList<UInt32>(capacity: 64 * 16)
+  /// What a change of a level leaves on it.
+  private var changeMarks = LevelMark.dirty
+
+  /// Are changed levels collected?
+  var tracksChanges: Bool {
+    get { changeMarks & LevelMark.changed != 0 }
+    set { changeMarks = LevelMark.dirty | (newValue ? LevelMark.changed : 0) }
+  }
 
   @inline(__always) subscript(level: UInt32) -> Level {
     unsafeAddress { UnsafePointer(levels.address(level)) }
@@ -89,72 +130,54 @@ struct LevelPages: ~Copyable {
     headers.address(level / Self.width)
   }
 
-  /// A level and its page, at the price of one check: there are sixteen levels for each header (`allocate`).
-  @inline(__always) func addresses(
-    of level: UInt32
-  ) -> (header: UnsafeMutablePointer<LevelPage>, level: UnsafeMutablePointer<Level>) {
-    (headers.address(level / Self.width), levels.address(covered: level))
-  }
-
-  @inline(__always) func prefetch(_ level: UInt32) {
-    levels.prefetch(Int(level))
-    headers.prefetch(Int(level / Self.width))
-  }
+  @inline(__always) func prefetch(_ level: UInt32) { levels.prefetch(Int(level)) }
 
   /// Pages that hold, or refer to, something.
   var inUse: Int { Int(used) - 1 - free.count }
 
-  @inline(__always) func price(of level: UInt32) -> Int64 { Self.price(of: level, header(of: level)) }
-
-  @inline(__always) static func price(of level: UInt32, _ header: UnsafeMutablePointer<LevelPage>) -> Int64 {
-    Int64(bitPattern: header.pointee.number &* 16 &+ UInt64(level % Self.width))
+  @inline(__always) func price(of level: UInt32) -> Int64 {
+    Int64(bitPattern: header(of: level).pointee.number &* 16 &+ UInt64(level % Self.width))
   }
 
   @inline(__always) func row(of level: UInt32) -> UInt32 { header(of: level).pointee.row }
 
-  /// A level's bit in the words of its page.
-  @inline(__always) static func bit(_ level: UInt32, _ side: Side) -> UInt32 {
-    1 &<< (level & 15 ^ UInt32(side.rawValue) &* 31)
+  @inline(__always) func isOccupied(_ level: UInt32, _ side: Side) -> Bool {
+    levels.address(level).pointee.marks & LevelMark.of(LevelMark.occupied, side) != 0
   }
 
-  /// The side and level of a bit, given as its number.
-  static func level(_ page: UInt32, bit: UInt32) -> (level: UInt32, side: Side) {
-    bit < width ? (page * width | bit, .buy) : (page * width | (bit ^ 31), .sell)
+  /// One side's occupied levels of a page as bits: the higher the bit, the better the price.
+  func occupied(_ page: UInt32, _ side: Side) -> UInt32 {
+    var word: UInt32 = 0
+    for low in 0..<Self.width where isOccupied(page * Self.width | low, side) {
+      word |= 1 << (low ^ UInt32(side.rawValue) * 15)
+    }
+    return word
   }
 
-  /// One side's half of a page's word: the higher the bit, the better the price.
-  @inline(__always) static func word(_ bits: UInt32, _ side: Side) -> UInt32 {
-    bits &>> (UInt32(side.rawValue) &* 16) & 0xFFFF
-  }
-
-  /// The best level of those in one side's half.
+  /// The best level of those in `occupied`.
   /// - Precondition: there is one.
-  @inline(__always) static func bestLevel(_ page: UInt32, _ word: UInt32, _ side: Side) -> UInt32 {
-    let top = UInt32(truncatingIfNeeded: 31 &- word.leadingZeroBitCount)
-    return page &* width | (top ^ UInt32(side.rawValue) &* 15)
+  static func bestLevel(_ page: UInt32, _ word: UInt32, _ side: Side) -> UInt32 {
+    page * width | (UInt32(31 - word.leadingZeroBitCount) ^ UInt32(side.rawValue) * 15)
   }
 
   /// Marks a level as changed, for the hash and, if asked for, for `takeChangedLevels`.
   @inline(__always) mutating func mark(_ level: UInt32, _ side: Side) {
-    mark(level, header(of: level), Self.bit(level, side))
+    mark(level, levels.address(level), side, adding: 0, removing: 0)
   }
 
-  /// As above, of a level whose page and bit there are known.
-  @inline(__always) mutating func mark(
-    _ level: UInt32, _ header: UnsafeMutablePointer<LevelPage>, _ bit: UInt32
-  ) {
-    let page = level / Self.width
-    let dirtyBefore = header.pointee.dirty
-    if dirtyBefore & bit == 0 {
-      header.pointee.dirty = dirtyBefore | bit
-      dirty.append(page, counting: dirtyBefore == 0 ? 1 : 0)
-    }
-    if tracksChanges {
-      // Marks that are taken many times a second: whether this one is new is anybody's guess.
-      let before = header.pointee.changed
-      header.pointee.changed = before | bit
-      changed.append(page, counting: before == 0 ? 1 : 0)
-    }
+  /// As above, of a level whose address is known, with a mark that is to be added or taken off besides.
+  /// - Returns: its marks.
+  @inline(__always) @discardableResult mutating func mark(
+    _ number: UInt32, _ level: UnsafeMutablePointer<Level>, _ side: Side, adding: UInt32, removing: UInt32
+  ) -> UInt32 {
+    let before = level.pointee.marks
+    let after = (before | LevelMark.of(changeMarks | adding, side)) & ~LevelMark.of(removing, side)
+    level.pointee.marks = after
+    if before & LevelMark.ofBoth(LevelMark.dirty) == 0 { dirty.put(number, counting: 1) }
+    // Marks that are taken many times a second: whether this one is new is anybody's guess.
+    let isNew: UInt32 = before & LevelMark.ofBoth(LevelMark.changed) == 0 ? 1 : 0
+    changed.put(number, counting: changeMarks / LevelMark.changed & isNew)
+    return after
   }
 
   @inline(never) mutating func allocate(number: UInt64, row: UInt32) -> UInt32 {
@@ -167,9 +190,9 @@ struct LevelPages: ~Copyable {
       used += 1
       headers.reserve(Int(used))
       levels.reserve(headers.capacity * Int(Self.width))
-      // A page is in each list once at most.
-      dirty.reserve(Int(used))
-      changed.reserve(Int(used))
+      // A level is in each list once at most; one place more takes what is not counted.
+      dirty.reserve(levels.capacity + 1)
+      changed.reserve(levels.capacity + 1)
       prefetchLevels(of: used)
     }
     headers[page] = LevelPage(number: number, row: row, isUsed: 1)
@@ -181,49 +204,54 @@ struct LevelPages: ~Copyable {
     for level in stride(from: page * Self.width, to: (page + 1) * Self.width, by: 2) { levels.prefetch(Int(level)) }
   }
 
-  /// Nothing is in the page, waits for it or refers to it.
-  @inline(__always) func isIdle(_ page: UInt32) -> Bool {
-    let header = headers.address(page)
-    return header.pointee.references | header.pointee.dirty | header.pointee.changed == 0
+  /// No order slot names a level of the page, and none is marked.
+  func isIdle(_ page: UInt32) -> Bool {
+    for level in page * Self.width..<(page + 1) * Self.width where !levels.address(level).pointee.isIdle {
+      return false
+    }
+    return true
   }
 
   /// Cuts a page off from its row; it goes when its marks are taken.
   mutating func orphan(_ page: UInt32) {
-    precondition(headers[page].references == 0 && headers[page].occupied == 0, "the page is in use")
+    precondition(occupied(page, .buy) | occupied(page, .sell) == 0, "the page is in use")
     headers[page].row = Self.noRow
     if isIdle(page) { release(page) }
   }
 
   /// - Precondition: the page is idle and no ladder names it.
   mutating func release(_ page: UInt32) {
-    precondition(isIdle(page) && headers[page].occupied == 0 && headers[page].isUsed == 1, "the page is in use")
+    precondition(isIdle(page) && headers[page].isUsed == 1, "the page is in use")
     headers[page] = LevelPage()
     free.append(page)
   }
 
-  /// Takes the newest page off the list of dirty ones: its number and its marks.
-  mutating func takeDirty() -> (page: UInt32, marks: UInt32)? {
+  /// Takes the newest level off the list of dirty ones: its number and its marks.
+  mutating func takeDirty() -> (level: UInt32, marks: UInt32)? {
     guard dirty.count > 0 else { return nil }
-    let page = dirty.removeLast()
-    defer { headers[page].dirty = 0 }
-    return (page, headers[page].dirty)
+    let level = dirty.removeLast()
+    let marks = levels[level].marks
+    levels[level].marks = marks & ~LevelMark.ofBoth(LevelMark.dirty)
+    return (level, marks)
   }
 
-  /// The list of changed pages has been read; their marks are the reader's to take.
+  /// The list of changed levels has been read; their marks are the reader's to take.
   mutating func forgetChanged() { changed.removeAll() }
 
-  /// Takes the newest page off the list of changed ones.
-  mutating func takeChanged() -> (page: UInt32, marks: UInt32)? {
+  /// Takes the newest level off the list of changed ones.
+  mutating func takeChanged() -> UInt32? {
     guard changed.count > 0 else { return nil }
-    let page = changed.removeLast()
-    defer { headers[page].changed = 0 }
-    return (page, headers[page].changed)
+    let level = changed.removeLast()
+    levels[level].marks &= ~LevelMark.ofBoth(LevelMark.changed)
+    return level
   }
 
-  // MARK: What icebergs hide
+  // MARK: What only some levels have
 
   /// How much of the level's total nobody is shown.
-  func hiddenLots(_ level: UInt32) -> UInt128 { Int(level) < hidden.capacity ? hidden[level] : 0 }
+  @inline(__always) func hiddenLots(_ level: UInt32) -> UInt128 {
+    Int(level) < hidden.capacity ? hidden[level] : 0
+  }
 
   @inline(never) mutating func hide(_ level: UInt32, _ lots: Int64) {
     hidden.reserve(Int(used) * Int(Self.width))
@@ -234,4 +262,17 @@ struct LevelPages: ~Copyable {
     precondition(hidden[level] >= UInt128(lots), "more is shown than was hidden")
     hidden[level] -= UInt128(lots)
   }
+
+  /// First of the level's blocks whose hashes are kept, or none.
+  func firstBlock(_ level: UInt32) -> UInt32 { Int(level) < blocks.capacity ? blocks[level] : noSlot }
+
+  mutating func setFirstBlock(_ level: UInt32, _ block: UInt32) {
+    blocks.reserve(Int(used) * Int(Self.width))
+    blocks[level] = block
+  }
+}
+
+extension Level {
+  /// No order slot names it, and nothing is to be known of it.
+  @inline(__always) var isIdle: Bool { references | marks == 0 }
 }

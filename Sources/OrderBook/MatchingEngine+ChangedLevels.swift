@@ -10,7 +10,7 @@ extension MatchingEngine {
       if newValue == ladder.pages.tracksChanges { return }
       ladder.pages.tracksChanges = newValue
       vanishedLevels.removeAll()
-      while let (page, _) = ladder.pages.takeChanged() { ladder.releaseIfIdle(page) }
+      while let level = ladder.pages.takeChanged() { releaseIfIdle(level) }
     }
   }
 
@@ -26,18 +26,13 @@ extension MatchingEngine {
   public mutating func takeChangedLevels(into changes: inout [LevelChange]) {
     changes.removeAll(keepingCapacity: true)
     foundChanges.removeAll()
-    sortChangedPages()
+    sortChangedLevels()
     for index in 0..<changedRows.count {
-      let row = changedRows[index]
-      orderChangedPages(of: row)
-      for side in Side.allCases { findChanges(side) }
-      for place in 0..<changedPages.count {
-        let page = changedPages[place]
-        ladder.pages[page: page].changed = 0
-        ladder.releaseIfIdle(page)
-      }
+      for side in Side.allCases { findChanges(of: changedRows[index], side) }
     }
-    farChangedPages.removeAll(keepingCapacity: true)
+    farChangedLevels.removeAll(keepingCapacity: true)
+    if hasIdleChanges { releaseIdleChanges() }
+    ladder.pages.forgetChanged()
     changes.append(contentsOf: foundChanges.elements)
     if vanishedLevels.isEmpty { return }
     let live = changes.count
@@ -48,31 +43,49 @@ extension MatchingEngine {
     changes.sort { $0.sortsBefore($1) }
   }
 
-  /// Parts the changed pages by row. Those in a window set a bit at their place there, so that reading the bits in
-  /// order reads the pages in order; nothing is sorted but the rows.
-  private mutating func sortChangedPages() {
+  /// Parts the changed levels by row and side, and takes their marks. Those in a window set a bit at their place there,
+  /// so that reading the bits in order reads the levels in order; nothing is sorted but the rows.
+  private mutating func sortChangedLevels() {
     changedRows.removeAll()
-    for index in 0..<ladder.pages.changed.count {
-      let page = ladder.pages.changed[index]
-      let header = ladder.pages[page: page]
-      if header.row == LevelPages.noRow {
-        ladder.pages[page: page].changed = 0
-        ladder.releaseIfIdle(page)
+    let changed = ladder.pages.changed.elements
+    foundChanges.reserve(2 * changed.count + 1)
+    var knownRow = LevelPages.noRow
+    var row = ladder.rows.address(0)
+    for index in 0..<changed.count {
+      // They come in the order of their changes, from all over the book.
+      ladder.pages.prefetch(changed[min(index &+ 16, changed.count &- 1)])
+      let number = changed[index]
+      let level = ladder.pages.address(number)
+      let marks = level.pointee.marks
+      level.pointee.marks = marks & ~LevelMark.ofBoth(LevelMark.changed)
+      if level.pointee.isIdle { hasIdleChanges = true }
+      let header = ladder.pages.header(of: number)
+      if header.pointee.row != knownRow {
+        if header.pointee.row == LevelPages.noRow { continue }
+        knownRow = header.pointee.row
+        row = ladder.rows.address(knownRow)
+        changedRows.append(knownRow)
+      }
+      let offset = header.pointee.number &* 16 &+ UInt64(number % LevelPages.width) &- row.pointee.base
+      guard offset < row.pointee.reach else {
+        farChangedLevels.append((knownRow, ladder.pages.price(of: number), number, marks))
         continue
       }
-      let row = ladder.rows.address(header.row)
-      if row.pointee.scratch == 0 { changedRows.append(header.row) }
-      let offset = header.number &- row.pointee.base
-      if offset < row.pointee.reach {
-        ladder.bits[row.pointee.bits + 2 * PriceLadder.words + Int(offset >> 6)] |= 1 << (offset & 63)
-        row.pointee.scratch |= 1 << (offset >> 6)
-      } else {
-        farChangedPages.append((header.row, header.number, page))
-      }
+      // Hardly any level has changed on both sides, but on which one is anybody's guess.
+      let sides = marks / LevelMark.changed & 3
+      mark(offset, row, sides == 2 ? .sell : .buy)
+      if sides == 3 { mark(offset, row, .sell) }
     }
-    ladder.pages.forgetChanged()
-    farChangedPages.sort { ($0.row, $0.number) < ($1.row, $1.number) }
+    farChangedLevels.sort { ($0.row, $0.ticks) < ($1.row, $1.ticks) }
     sortChangedRows()
+  }
+
+  /// Sets a price's bit in the scratch of a side.
+  @inline(__always) private mutating func mark(
+    _ offset: UInt64, _ row: UnsafeMutablePointer<PriceLadder.Row>, _ side: Side
+  ) {
+    let place = PriceLadder.address(row, side)
+    ladder.set(offset, PriceLadder.bitWord(row, side) &+ 2 &* PriceLadder.words, &place.pointee.scratch)
   }
 
   /// Rows once each, by their instruments' dots. There are few.
@@ -90,62 +103,81 @@ extension MatchingEngine {
     changedRows.removeAll(after: kept)
   }
 
-  /// Puts the row's changed pages into `changedPages` by rising price, and its scratch back to zero.
-  private mutating func orderChangedPages(of row: UInt32) {
-    changedPages.removeAll()
+  /// Adds one side's changed levels of a row to `foundChanges`, by rising price, and puts its scratch back to zero.
+  private mutating func findChanges(of row: UInt32, _ side: Side) {
     let place = ladder.rows.address(row)
-    let base = place.pointee.base
-    for far in farChangedPages where far.row == row && far.number < base { changedPages.append(far.page) }
-    while place.pointee.scratch != 0 {
-      let word = place.pointee.scratch.trailingZeroBitCount
-      place.pointee.scratch &= place.pointee.scratch - 1
-      let bits = ladder.bits.address(place.pointee.bits + 2 * PriceLadder.words + word)
-      while bits.pointee != 0 {
-        let cell = place.pointee.cells + word * 64 + bits.pointee.trailingZeroBitCount
-        bits.pointee &= bits.pointee - 1
-        changedPages.append(ladder.cells[cell])
+    let base = Int64(bitPattern: place.pointee.base)
+    let dot = books[row].dot
+    for far in farChangedLevels where far.row == row && far.ticks < base { findChange(far, side, dot) }
+    let first = PriceLadder.bitWord(place, side) + 2 * PriceLadder.words
+    let sideRow = PriceLadder.address(place, side)
+    var top = sideRow.pointee.scratch
+    while top != 0 {
+      let tier = top.trailingZeroBitCount
+      top &= top &- 1
+      var above = ladder.bits[first + tier]
+      ladder.bits[first + tier] = 0
+      while above != 0 {
+        let word = tier &<< 6 | above.trailingZeroBitCount
+        above &= above &- 1
+        var bits = ladder.bits[first + PriceLadder.tierWords + word]
+        ladder.bits[first + PriceLadder.tierWords + word] = 0
+        while bits != 0 {
+          let offset = word &<< 6 | bits.trailingZeroBitCount
+          bits &= bits &- 1
+          let page = ladder.cells[place.pointee.cells &+ offset / 16]
+          let level = page &* LevelPages.width | UInt32(truncatingIfNeeded: offset & 15)
+          findChange(level, side, base &+ Int64(offset), dot)
+        }
       }
     }
-    for far in farChangedPages where far.row == row && far.number >= base { changedPages.append(far.page) }
+    sideRow.pointee.scratch = 0
+    for far in farChangedLevels where far.row == row && far.ticks >= base { findChange(far, side, dot) }
   }
 
-  /// Adds one side's changed levels of the pages in `changedPages` to `foundChanges`, by rising price.
-  private mutating func findChanges(_ side: Side) {
-    for place in 0..<changedPages.count {
-      let page = changedPages[place]
-      let header = ladder.pages[page: page]
-      var marks = LevelPages.word(header.changed, side)
-      while marks != 0 {
-        // A side's bits rise with the price for bids and fall for asks.
-        let bit = side == .buy ? marks.trailingZeroBitCount : 31 - marks.leadingZeroBitCount
-        marks &= ~(1 << UInt32(bit))
-        let level = LevelPages.level(page, bit: UInt32(bit) + UInt32(side.rawValue) * 16).level
-        foundChanges.append(change(of: level, side, in: header.row))
-      }
-    }
+  private mutating func findChange(_ far: FarChange, _ side: Side, _ dot: Dot) {
+    if far.marks & LevelMark.of(LevelMark.changed, side) != 0 { findChange(far.level, side, far.ticks, dot) }
   }
 
-  @inline(__always) private func change(of level: UInt32, _ side: Side, in book: UInt32) -> LevelChange {
-    let isOccupied = ladder.pages.header(of: level).pointee.occupied & LevelPages.bit(level, side) != 0
-    return LevelChange(
-      instrument: books[book].dot, side: side, priceTicks: ladder.pages.price(of: level),
-      quantityLots: isOccupied ? ladder.pages[level].total - ladder.pages.hiddenLots(level) : 0,
-      orders: isOccupied ? Int(ladder.pages[level].count) : 0)
+  @inline(__always) private mutating func findChange(_ number: UInt32, _ side: Side, _ ticks: Int64, _ dot: Dot) {
+    let level = ladder.pages.address(number)
+    // Whether the level is still there is anybody's guess.
+    let isThere = level.pointee.marks & LevelMark.of(LevelMark.occupied, side) != 0
+    let lots = level.pointee.total &- ladder.pages.hiddenLots(number)
+    foundChanges.put(
+      LevelChange(
+        instrument: dot, side: side, priceTicks: ticks, quantityLots: isThere ? lots : 0,
+        orders: isThere ? Int(level.pointee.count) : 0), counting: 1)
+  }
+
+  /// Nothing kept some of the changed levels but their marks.
+  @inline(never) private mutating func releaseIdleChanges() {
+    hasIdleChanges = false
+    for index in 0..<ladder.pages.changed.count { releaseIfIdle(ladder.pages.changed[index]) }
+  }
+
+  private mutating func releaseIfIdle(_ level: UInt32) {
+    if ladder.pages[level].isIdle { ladder.releaseIfIdle(level / LevelPages.width) }
   }
 
   /// The book is about to go: whoever saw its levels must hear that they are gone.
   mutating func rememberVanishedLevels(of book: UInt32) {
-    changedPages.removeAll()
     foundChanges.removeAll()
-    for index in 0..<ladder.pages.changed.count where ladder.pages[page: ladder.pages.changed[index]].row == book {
-      changedPages.append(ladder.pages.changed[index])
+    foundChanges.reserve(2 * ladder.pages.changed.count + 1)
+    for index in 0..<ladder.pages.changed.count {
+      let level = ladder.pages.changed[index]
+      guard ladder.pages.row(of: level) == book else { continue }
+      let far = FarChange(book, ladder.pages.price(of: level), level, ladder.pages[level].marks)
+      for side in Side.allCases { findChange(far, side, books[book].dot) }
     }
-    for side in Side.allCases { findChanges(side) }
     for change in Array(foundChanges.elements) where !vanishedLevels.contains(where: { $0.isSameLevel(change) }) {
       vanishedLevels.append(change)
     }
   }
 }
+
+/// A changed level outside its row's window, and the marks that it had.
+typealias FarChange = (row: UInt32, ticks: Int64, level: UInt32, marks: UInt32)
 
 extension LevelChange {
   fileprivate func isSameLevel(_ other: LevelChange) -> Bool {

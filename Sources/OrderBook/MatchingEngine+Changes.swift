@@ -18,18 +18,30 @@ extension MatchingEngine {
     _ dot: Dot, account: UInt64, book: UInt32, ticks: Int64, openLots: Int64, filledLots: Int64, flags: OrderFlags,
     clientRecord: UInt32
   ) -> UInt32 {
-    let level = ladder.open(book, ticks)
-    let entry = accounts.retain(account)
-    let slot = orders.allocate()
-    orders.address(slot).pointee = OrderSlot(
-      openLots: openLots, filledLots: filledLots, sequence: dot.sequence,
-      packed: OrderSlot.pack(dot.origin, flags), level: level, account: entry, clientRecord: clientRecord)
-    ladder.append(slot, flags.side, orders)
-    linkAccount(slot)
+    let slot = put(
+      dot, account: account, book: book, ticks: ticks, openLots: openLots, filledLots: filledLots, flags: flags,
+      clientRecord: clientRecord)
     index.set(dot, to: slot)
+    journal.push(UndoRecord(.inserted, slot: slot))
+    return slot
+  }
+
+  /// As `insert`, without index and undo record.
+  @inline(__always) mutating func put(
+    _ dot: Dot, account: UInt64, book: UInt32, ticks: Int64, openLots: Int64, filledLots: Int64, flags: OrderFlags,
+    clientRecord: UInt32
+  ) -> UInt32 {
+    let slot = orders.allocate()
+    let entry = accounts.retain(account)
+    let level = ladder.open(book, ticks)
+    let order = orders.address(slot)
+    order.pointee = OrderSlot(
+      openLots: openLots, filledLots: filledLots, sequence: dot.sequence, packed: OrderSlot.pack(dot.origin, flags),
+      level: level, account: entry, clientRecord: clientRecord)
+    linkAccount(slot, order, accounts.address(entry))
+    ladder.append(slot, order, flags.side, orders, row: book, ticks: ticks)
     if clientRecord != noSlot { ids.retain(clientRecord) }
     restingOrders &+= 1
-    journal.push(UndoRecord(.inserted, slot: slot))
     return slot
   }
 
@@ -70,53 +82,47 @@ extension MatchingEngine {
       if order.pointee.isWaiting { return unlinkWaiting(slot, indexedAt: cell) }
       leaveTerms(slot)
     }
-    if order.pointee.block != noSlot { hasher.blocks.leave(slot, orders) }
-    ladder.unlink(slot, order.pointee.side, orders)
-    unlinkAccount(slot)
     index.clear(cell, order.pointee.dot, from: slot)
+    take(slot, order)
+  }
+
+  /// Takes an order that does not wait out of its level and from its account's. The index is the caller's.
+  @inline(__always) mutating func take(_ slot: UInt32, _ order: UnsafeMutablePointer<OrderSlot>) {
+    unlinkAccount(order)
     restingOrders &-= 1
+    let isUnfinished = ladder.leave(order, order.pointee.side, orders)
+    // Whatever calls comes last, so that nothing has to be kept for what follows.
+    if order.pointee.block != noSlot { hasher.blocks.leave(slot, orders) }
+    if isUnfinished { ladder.finishVacating(order.pointee.level, order.pointee.side) }
   }
 
   @inline(never) private mutating func unlinkWaiting(_ slot: UInt32, indexedAt cell: Int) {
     let order = orders[slot]
     if orders[terms: order.terms].expiryPlace != 0 { expiries.remove(slot, &orders) }
     if order.block != noSlot { hasher.blocks.leave(slot, orders) }
-    stops.unlink(slot, order.side.opposite, orders)
-    unlinkAccount(slot)
+    stops.unlink(orders.address(slot), order.side.opposite, orders)
+    unlinkAccount(orders.address(slot))
     index.clear(cell, order.dot, from: slot)
     waitingStops -= 1
   }
 
-  /// The order becomes its account's newest.
-  @inline(__always) mutating func linkAccount(_ slot: UInt32) {
-    let order = orders.address(slot)
-    linkAccount(slot, order, accounts.address(order.pointee.account))
-  }
-
-  /// As above, with what is known.
-  @inline(__always) mutating func linkAccount(
+  /// The order becomes its account's newest. What would be written to a neighbour that is not there goes to slot 0,
+  /// which is no order's and which nobody reads.
+  @inline(__always) func linkAccount(
     _ slot: UInt32, _ order: UnsafeMutablePointer<OrderSlot>, _ entry: UnsafeMutablePointer<Accounts.Entry>
   ) {
-    let newest = entry.pointee.head
+    let older = entry.pointee.head
     entry.pointee.head = slot
-    order.pointee.accountNext = newest
-    // Slot 0 takes it if there is none, here and below.
-    orders.address(newest).pointee.accountPrevious = slot
+    order.pointee.accountNext = older
+    orders.address(older).pointee.accountPrevious = slot
   }
 
-  @inline(__always) private mutating func unlinkAccount(_ slot: UInt32) {
-    let order = orders.address(slot)
-    unlinkAccount(order, accounts.address(order.pointee.account))
-  }
-
-  @inline(__always) mutating func unlinkAccount(
-    _ order: UnsafeMutablePointer<OrderSlot>, _ entry: UnsafeMutablePointer<Accounts.Entry>
-  ) {
+  @inline(__always) private mutating func unlinkAccount(_ order: UnsafeMutablePointer<OrderSlot>) {
     let newer = order.pointee.accountPrevious
     let older = order.pointee.accountNext
     orders.address(older).pointee.accountPrevious = newer
     orders.address(newer).pointee.accountNext = older
-    entry.pointee.head = newer == noSlot ? older : entry.pointee.head
+    if newer == noSlot { accounts.address(order.pointee.account).pointee.head = older }
   }
 
   /// The open quantity of a resting order, or of a stop that waits, went down by `lots`.
@@ -127,7 +133,7 @@ extension MatchingEngine {
       if order.pointee.isWaiting { return lowerWaiting(slot, lots) }
       if order.pointee.flags.isIceberg { ladder.pages.unhide(order.pointee.level, lots) }
     }
-    ladder.pages.address(order.pointee.level).pointee.total &-= UInt128(truncatingIfNeeded: lots)
+    ladder.pages.address(order.pointee.level).pointee.subtract(lots)
     ladder.pages.mark(order.pointee.level, order.pointee.side)
   }
 
@@ -172,18 +178,24 @@ extension MatchingEngine {
   /// A slot whose order can never come back.
   @inline(__always) mutating func release(_ slot: UInt32) {
     let order = orders.address(slot)
-    let page = order.pointee.level / LevelPages.width
-    let record = order.pointee.clientRecord
+    if order.pointee.clientRecord | order.pointee.terms != noSlot { releaseExtras(of: slot) }
+    let number = order.pointee.level
     if order.pointee.isWaiting {
-      stops.pages[page: page].references -= 1
-      stops.releaseIfIdle(page)
+      stops.pages[number].references -= 1
+      if stops.pages[number].isIdle { stops.releaseIfIdle(number / LevelPages.width) }
     } else {
-      ladder.pages[page: page].references -= 1
-      ladder.releaseIfIdle(page)
+      let level = ladder.pages.address(number)
+      level.pointee.references &-= 1
+      if level.pointee.isIdle { ladder.releaseIfIdle(number / LevelPages.width) }
     }
-    if record != noSlot { ids.forget(record) }
     accounts.release(order.pointee.account)
-    orders.release(slot)
+    orders.release(slot, order)
+  }
+
+  @inline(never) private mutating func releaseExtras(of slot: UInt32) {
+    let record = orders[slot].clientRecord
+    if record != noSlot { ids.forget(record) }
+    orders.releaseTerms(of: slot)
   }
 
   /// Takes a tombstone out.

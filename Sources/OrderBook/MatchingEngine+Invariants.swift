@@ -121,10 +121,11 @@ extension MatchingEngine {
       previous = slot
       slot = order.next
     }
+    try check(pages.isOccupied(level, side), "a level with orders counts as empty")
     try check(count > 0 && previous == value.tail, "an empty level counts as occupied")
     try check(count == Int(value.count) && total == value.total, "a level's sums are wrong")
     try check(hidden == pages.hiddenLots(level), "a level hides something else than its icebergs")
-    try check(Int(pages[page: level / LevelPages.width].references) >= count, "a page is not counted right")
+    try check(Int(value.references) >= count, "a level is not counted right")
     return count
   }
 

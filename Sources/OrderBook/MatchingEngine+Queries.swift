@@ -114,7 +114,7 @@ extension MatchingEngine {
   public func level(of instrument: Dot, _ side: Side, priceTicks ticks: Int64) -> LevelSummary? {
     guard ticks > 0, let book = books.search(instrument) else { return nil }
     let level = ladder.find(book, ticks)
-    guard level != noSlot, ladder.pages.header(of: level).pointee.occupied & LevelPages.bit(level, side) != 0 else {
+    guard level != noSlot, ladder.pages.isOccupied(level, side) else {
       return nil
     }
     return LevelSummary(

@@ -23,14 +23,16 @@ extension MatchingEngine {
       OrderTerms(
         displayLots: incoming.displayLots, expiry: incoming.expiry, stopPriceTicks: stop, limitTicks: limit,
         sinceStamp: since.stamp.value, sinceOrigin: since.origin.value))
-    let account = accounts.retain(incoming.account)
+    let entry = accounts.retain(incoming.account)
     orders[slot] = OrderSlot(
       openLots: incoming.openLots, filledLots: incoming.filledLots, sequence: incoming.dot.sequence,
       packed: OrderSlot.pack(incoming.dot.origin, OrderFlags(bits: incoming.flags.bits | OrderFlags.waits)),
-      level: level, account: account, clientRecord: incoming.clientRecord, terms: terms)
+      level: level, account: entry, clientRecord: incoming.clientRecord, terms: terms)
     if incoming.clientRecord != noSlot { ids.retain(incoming.clientRecord) }
-    stops.append(slot, incoming.side.opposite, orders)
-    linkAccount(slot)
+    linkAccount(slot, orders.address(slot), accounts.address(entry))
+    stops.append(
+      slot, orders.address(slot), incoming.side.opposite, orders, row: Self.stopRow(incoming.book, incoming.side),
+      ticks: stop)
     index.set(incoming.dot, to: slot)
     waitingStops += 1
     if incoming.expiry != 0 { expiries.insert(slot, &orders) }

@@ -36,6 +36,7 @@ extension MatchingEngine {
       let slot = ladder.pages.address(level).pointee.head
       if slot == noSlot { return }
       let maker = orders.address(slot)
+      orders.prefetch(maker.pointee.next)
       if prevents || maker.pointee.terms != noSlot {
         meet(slot, ticks, &incoming, &tape)
         if incoming.openLots == 0 { return }

@@ -28,7 +28,7 @@ extension MatchingEngine {
     while position < mark {
       let record = journal[position]
       position &+= 1
-      settling.append(record.slot, counting: record.releasedOrders)
+      settling.put(record.slot, counting: record.releasedOrders)
       others |= record.otherSettling
     }
     releaseSettling()

@@ -4,142 +4,134 @@ import Primitives
 ///
 /// Nearly all that a market sends are limit orders that rest, immediate ones that meet nobody, cancels of such orders
 /// by their dots, and replaces. Each function here first asks, reading only, whether its entry is of that kind and
-/// everything is in place for it: nothing expires, no clock advances, no table grows. If so it does all that there is
-/// to do, with one undo record. If not it returns false, nothing has changed, and the entry goes the way that every
-/// entry can go; both ways make their changes by the same functions.
+/// everything is in place for it: nothing expires, no clock advances. If so it does all that there is to do, with one
+/// undo record. If not it returns false, nothing has changed, and the entry goes the way that every entry can go; both
+/// ways make their changes by the same functions.
 extension MatchingEngine {
   /// Quantities below this times any price stay below the limit of price × quantity.
   private static var lotsMax: UInt64 { 1 << 33 }
 
-  /// Places an order that is nothing but a limit, a price and a quantity, and trades with nobody.
-  @inline(__always) mutating func placeUsually(
-    _ instrument: Dot, _ account: UInt64, _ side: Side, _ timeInForce: TimeInForce, _ ticks: Int64, _ lots: Int64,
-    _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
+  /// Places an order that trades with nobody.
+  @inline(never) mutating func placeUsually(
+    _ entry: UnsafePointer<PackedEntry>, _ tape: inout EventTape
   ) -> Bool {
-    guard isQuiet(stamp, tape), books.isRecent(instrument),
-      UInt64(bitPattern: ticks &- 1) < UInt64(bitPattern: bounds.priceTicksMax),
-      UInt64(bitPattern: lots &- 1) < Self.lotsMax, let row = index.rowInPlace(for: dot)
+    let ticks = entry.pointee.priceTicks
+    let lots = entry.pointee.lots
+    let side = entry.pointee.side
+    guard isQuiet(entry, tape), books.isRecent(entry.pointee.namedDot), isPlausible(ticks, lots),
+      let row = index.rowInPlace(for: entry.pointee.dot)
     else { return false }
-    let book = books.recentBook
-    if crosses(book, side, ticks) { return false }
-    if timeInForce != .goodTillCancel {
-      guard timeInForce == .immediateOrCancel else { return false }
-      row.pointee.applied = dot.sequence
-      finishUsually(.applied, noSlot, dot, stamp)
-      tape.putNothingTraded(dot, openLots: lots)
+    let book = ladder.rows.address(books.recentBook)
+    if PriceLadder.reaches(book, side.opposite, ticks) { return false }
+    if entry.pointee.kind == .immediate {
+      row.pointee.applied = entry.pointee.sequence
+      finishUsually(.applied, noSlot, entry)
+      tape.putNothingTraded(entry.pointee.dot, openLots: lots)
       return true
     }
     let level = ladder.findNear(book, ticks)
-    let entry = accounts.findQuickly(account)
     let slot = orders.nextInPlace
-    guard level != noSlot, entry != noSlot, slot != noSlot, let cell = index.cellInPlace(row, dot.sequence) else {
-      return false
-    }
+    let account = accounts.findQuickly(entry.pointee.account)
+    guard level != noSlot, slot != noSlot, row.pointee.leaf != noSlot, account != noSlot else { return false }
 
-    row.pointee.applied = dot.sequence
-    let owner = accounts.address(entry)
-    owner.pointee.references &+= 1
-    let order = orders.address(slot)
-    orders.allocate(slot, order)
+    row.pointee.applied = entry.pointee.sequence
+    index.setInPlace(row, entry.pointee.sequence, to: slot)
+    let order = orders.allocate(inPlace: slot)
     order.pointee = OrderSlot(
-      openLots: lots, sequence: dot.sequence, packed: OrderSlot.pack(dot.origin, OrderFlags(side)), level: level,
-      account: entry)
-    ladder.append(slot, order, side, orders, near: ladder.rows.address(book))
+      openLots: entry.pointee.lots, sequence: entry.pointee.sequence,
+      packed: OrderSlot.pack(OriginIndex(entry.pointee.origin), OrderFlags(entry.pointee.side)), level: level,
+      account: account)
+    let owner = accounts.address(found: account)
+    owner.pointee.references &+= 1
     linkAccount(slot, order, owner)
-    index.set(cell, to: slot)
+    ladder.appendNear(slot, order, entry.pointee.side, orders, book, ticks: entry.pointee.priceTicks)
     restingOrders &+= 1
-    finishUsually(.placed, slot, dot, stamp)
-    tape.putRested(dot, openLots: lots)
+    finishUsually(.placed, slot, entry)
+    tape.putRested(entry.pointee.dot, openLots: entry.pointee.lots)
     return true
   }
 
   /// Cancels an order of the same account that neither waits nor hides nor expires.
-  @inline(__always) mutating func cancelUsually(
-    _ target: Dot, _ account: UInt64, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
+  @inline(never) mutating func cancelUsually(
+    _ entry: UnsafePointer<PackedEntry>, _ tape: inout EventTape
   ) -> Bool {
-    guard isQuiet(stamp, tape), let row = index.rowInPlace(for: dot) else { return false }
+    let target = entry.pointee.namedDot
     let cell = index.cell(of: target)
-    if cell < 0 { return false }
+    if cell < 0 || !isQuiet(entry, tape) { return false }
     let slot = index.slot(in: cell)
     if slot == noSlot { return false }
     let order = orders.address(slot)
-    let owner = accounts.address(order.pointee.account)
-    guard owner.pointee.account == account, order.pointee.terms == noSlot else { return false }
+    guard isPlain(order, of: entry.pointee.account), let row = index.rowInPlace(for: entry.pointee.dot) else {
+      return false
+    }
 
-    row.pointee.applied = dot.sequence
-    let side = order.pointee.side
-    let losesBest = ladder.leave(order, side, orders)
-    unlinkAccount(order, owner)
-    let emptiesLeaf = index.remove(cell, target, from: slot)
-    restingOrders &-= 1
-    finishUsually(.cancelled, slot, dot, stamp)
+    row.pointee.applied = entry.pointee.sequence
+    finishUsually(.cancelled, slot, entry)
     tape.putCancelled(target, openLots: order.pointee.openLots)
-    if order.pointee.block != noSlot { hasher.blocks.leave(slot, orders) }
-    if losesBest { ladder.findBest(order.pointee.level, side) }
-    if emptiesLeaf { index.leafEmptied(target) }
+    index.clear(cell, target, from: slot)
+    take(slot, order)
     return true
   }
 
   /// Moves a plain order of the same account to the tail of the level of another price, or of its own, where it trades
   /// with nobody.
-  @inline(__always) mutating func replaceUsually(
-    _ target: Dot, _ ticks: Int64, _ lots: Int64, _ amend: Amend, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
+  @inline(never) mutating func replaceUsually(
+    _ entry: UnsafePointer<PackedEntry>, _ tape: inout EventTape
   ) -> Bool {
-    guard isQuiet(stamp, tape), let row = index.rowInPlace(for: dot),
-      UInt64(bitPattern: ticks &- 1) < UInt64(bitPattern: bounds.priceTicksMax)
-    else { return false }
+    let ticks = entry.pointee.priceTicks
+    let target = entry.pointee.namedDot
     let cell = index.cell(of: target)
-    if cell < 0 { return false }
+    guard cell >= 0, isQuiet(entry, tape), isPlausible(ticks, entry.pointee.lots) else { return false }
     let slot = index.slot(in: cell)
     if slot == noSlot { return false }
     let order = orders.address(slot)
-    let entry = order.pointee.account
-    let owner = accounts.address(entry)
     let filled = order.pointee.filledLots
-    guard owner.pointee.account == amend.account.value, order.pointee.terms == noSlot,
-      !order.pointee.flags.isPostOnly, UInt64(bitPattern: lots &- 1) < Self.lotsMax, UInt64(filled) < Self.lotsMax
+    guard isPlain(order, of: entry.pointee.account), !order.pointee.flags.isPostOnly, UInt64(filled) < Self.lotsMax
     else { return false }
     let openBefore = order.pointee.openLots
-    let open = amend.quantityMeaning == .open ? lots : lots &- filled
-    let (page, _) = ladder.pages.addresses(of: order.pointee.level)
-    let ticksBefore = LevelPages.price(of: order.pointee.level, page)
-    let movesOn = ticks != ticksBefore || open > openBefore || amend.forfeitsPriority
-    let side = order.pointee.side
-    let book = page.pointee.row
-    guard open > 0, movesOn, !crosses(book, side, ticks) else { return false }
-    let level = ladder.findNear(book, ticks)
-    let other = orders.nextInPlace
-    if level == noSlot || other == noSlot { return false }
+    let open = entry.pointee.isOpen ? entry.pointee.lots : entry.pointee.lots &- filled
+    let movesOn =
+      entry.pointee.forfeits || open > openBefore || ticks != ladder.pages.price(of: order.pointee.level)
+    let book = ladder.pages.row(of: order.pointee.level)
+    guard open > 0, movesOn, !crosses(book, order.pointee.side, ticks),
+      let row = index.rowInPlace(for: entry.pointee.dot)
+    else { return false }
 
-    row.pointee.applied = dot.sequence
-    let losesBest = ladder.leave(order, side, orders)
-    unlinkAccount(order, owner)
-    owner.pointee.references &+= 1
-    let moved = orders.address(other)
-    orders.allocate(other, moved)
-    moved.pointee = OrderSlot(
-      openLots: open, filledLots: filled, sequence: order.pointee.sequence, packed: order.pointee.packed, level: level,
-      account: entry, clientRecord: order.pointee.clientRecord)
-    ladder.append(other, moved, side, orders, near: ladder.rows.address(book))
-    linkAccount(other, moved, owner)
-    index.replace(cell, from: slot, to: other)
-    if moved.pointee.clientRecord != noSlot { ids.retain(moved.pointee.clientRecord) }
-    finishUsually(.replaced, slot, dot, stamp)
-    tape.putReplaced(target, by: dot, priceTicks: ticks, openLots: open, reducedLots: openBefore &- open)
-    if order.pointee.block != noSlot { hasher.blocks.leave(slot, orders) }
-    if losesBest { ladder.findBest(order.pointee.level, side) }
+    row.pointee.applied = entry.pointee.sequence
+    finishUsually(.replaced, slot, entry)
+    tape.putReplaced(
+      target, by: entry.pointee.dot, priceTicks: ticks, openLots: open, reducedLots: openBefore &- open)
+    let (flags, record) = (order.pointee.flags, order.pointee.clientRecord)
+    take(slot, order)
+    let moved = put(
+      target, account: entry.pointee.account, book: book, ticks: ticks, openLots: open, filledLots: filled,
+      flags: flags, clientRecord: record)
+    index.replace(cell, from: slot, to: moved)
     return true
   }
 
   /// Is there nothing to do for an entry but what it says, and room to write it down?
-  @inline(__always) private func isQuiet(_ stamp: Stamp, _ tape: borrowing EventTape) -> Bool {
-    stamp.value > lastKey.stamp.value && stamp.value < quietEnd && journal.hasRoom && tape.hasRoom
+  @inline(__always) private func isQuiet(
+    _ entry: UnsafePointer<PackedEntry>, _ tape: borrowing EventTape
+  ) -> Bool {
+    entry.pointee.stamp > lastKey.stamp.value && entry.pointee.stamp < quietEnd && journal.hasRoom && tape.hasRoom
+  }
+
+  /// May an order have this price and quantity, whatever they are multiplied?
+  @inline(__always) private func isPlausible(_ ticks: Int64, _ lots: Int64) -> Bool {
+    UInt64(bitPattern: ticks &- 1) < UInt64(bitPattern: bounds.priceTicksMax)
+      && UInt64(bitPattern: lots &- 1) < Self.lotsMax
+  }
+
+  /// Is it the account's own, and has it none of the terms that only some orders have?
+  @inline(__always) private func isPlain(_ order: UnsafeMutablePointer<OrderSlot>, of account: UInt64) -> Bool {
+    accounts.address(order.pointee.account).pointee.account == account && order.pointee.terms == noSlot
   }
 
   @inline(__always) private mutating func finishUsually(
-    _ kind: UndoKind, _ slot: UInt32, _ dot: Dot, _ stamp: Stamp
+    _ kind: UndoKind, _ slot: UInt32, _ entry: UnsafePointer<PackedEntry>
   ) {
     journal.put(UndoRecord(kind, slot: slot, old: lastKey.stamp.value, payload: lastKey.origin.value))
-    lastKey = OrderKey(stamp: stamp, origin: dot.origin)
+    lastKey = OrderKey(stamp: Stamp(entry.pointee.stamp), origin: OriginIndex(entry.pointee.origin))
   }
 }

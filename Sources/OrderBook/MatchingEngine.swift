@@ -53,14 +53,16 @@ public struct MatchingEngine: ~Copyable {
   var quietEnd: UInt64 = 0
   /// Levels of instruments whose definition was taken back, for `takeChangedLevels`.
   var vanishedLevels: ContiguousArray<LevelChange> = []
+  /// Scratch of `prepare`: for each entry of a run, the cell where the slot of its order is kept, then that slot.
+  var awaited = Slab<Int>(capacity: Self.lookaheadRun)
   /// Scratch of `settle`: slots to be let go.
   var settling = SlabList<UInt32>(capacity: 4096)
-  // Scratch of `takeChangedLevels`: what it found, rows with changes, pages of one row, and pages outside their row's
-  // window.
+  // Scratch of `takeChangedLevels`: what it found, rows with changes, levels outside their row's window, and whether
+  // nothing but its mark keeps one of the levels.
   var foundChanges = SlabList<LevelChange>(capacity: 64)
   var changedRows = SlabList<UInt32>(capacity: 16)
-  var changedPages = SlabList<UInt32>(capacity: 64)
-  var farChangedPages: ContiguousArray<(row: UInt32, number: UInt64, page: UInt32)> = []
+  var farChangedLevels: ContiguousArray<FarChange> = []
+  var hasIdleChanges = false
 
   /// Stamps in a second.
   private static var stampsPerSecond: UInt64 { 1000 << 16 }
@@ -87,70 +89,87 @@ public struct MatchingEngine: ~Copyable {
   ///   O(far pages), since sorted arrays are searched and their ends moved. A fill-or-kill order costs O(levels within
   ///   its limit), with self-trade prevention also O(orders of its account). No allocation once the slabs have grown.
   public mutating func apply(_ command: Command?, at dot: Dot, stamp: Stamp, into tape: inout EventTape) {
+    let entry = PackedEntry(command, at: dot, stamp: stamp, other: 0, nearTicks: 0)
+    if entry.kind == .other {
+      applyOther(command, at: dot, stamp: stamp, &tape)
+    } else {
+      withUnsafePointer(to: entry) { apply($0, &tape) }
+    }
+  }
+
+  /// Applies one entry of a batch, as above.
+  @inline(never) public mutating func apply(
+    _ batch: borrowing EntryBatch, at index: Int, into tape: inout EventTape
+  ) {
+    applyNext(batch.address(index), batch, &tape)
+  }
+
+  /// Applies the entries of a batch, as above, one after another, asking for the memory of those to come.
+  @inline(never) public mutating func apply(_ batch: borrowing EntryBatch, into tape: inout EventTape) {
+    let count = batch.count
+    var start = 0
+    while start < count {
+      let end = min(count, start + Self.lookaheadRun)
+      prepare(batch, start..<end)
+      for index in start..<end { applyNext(batch.address(index), batch, &tape) }
+      start = end
+    }
+  }
+
+  @inline(__always) private mutating func applyNext(
+    _ entry: UnsafePointer<PackedEntry>, _ batch: borrowing EntryBatch, _ tape: inout EventTape
+  ) {
+    if entry.pointee.kind == .other {
+      applyOther(batch.other(entry), at: entry.pointee.dot, stamp: Stamp(entry.pointee.stamp), &tape)
+    } else {
+      apply(entry, &tape)
+    }
+  }
+
+  /// - Precondition: its kind is not `other`.
+  @inline(__always) private mutating func apply(_ entry: UnsafePointer<PackedEntry>, _ tape: inout EventTape) {
+    switch entry.pointee.kind {
+    case .limit, .immediate: if !placeUsually(entry, &tape) { placeAnyhow(entry, &tape) }
+    case .cancel: if !cancelUsually(entry, &tape) { cancelAnyhow(entry, &tape) }
+    case .replace: if !replaceUsually(entry, &tape) { replaceAnyhow(entry, &tape) }
+    case .other: preconditionFailure("what does not fit is kept beside it")
+    }
+  }
+
+  @inline(never) private mutating func placeAnyhow(_ entry: UnsafePointer<PackedEntry>, _ tape: inout EventTape) {
+    applyAnyhow(entry.pointee.order, entry.pointee.dot, Stamp(entry.pointee.stamp), &tape)
+  }
+
+  @inline(never) private mutating func cancelAnyhow(_ entry: UnsafePointer<PackedEntry>, _ tape: inout EventTape) {
+    beginCommand(entry.pointee.dot, Stamp(entry.pointee.stamp), &tape)
+    applyCancel(entry.pointee.cancel, entry.pointee.dot, &tape)
+    finish()
+  }
+
+  @inline(never) private mutating func replaceAnyhow(_ entry: UnsafePointer<PackedEntry>, _ tape: inout EventTape) {
+    let stamp = Stamp(entry.pointee.stamp)
+    beginCommand(entry.pointee.dot, stamp, &tape)
+    applyAmend(
+      entry.pointee.amend, OrderKey(stamp: stamp, origin: OriginIndex(entry.pointee.origin)), entry.pointee.dot, &tape)
+    finish()
+  }
+
+  /// An entry that does not fit into a packed one.
+  @inline(never) private mutating func applyOther(
+    _ command: Command?, at dot: Dot, stamp: Stamp, _ tape: inout EventTape
+  ) {
+    if case .some(.order(let order)) = command { return applyAnyhow(order, dot, stamp, &tape) }
+    begin(dot, stamp, &tape)
+    if command != nil { keepTime(stamp) }
+    if tombstones.count != 0 { _ = liftTombstones(of: dot, account: nil) }
     switch command {
-    case .some(.order(let order)): apply(order, at: dot, stamp: stamp, into: &tape)
-    case .some(.cancel(let cancel)): apply(cancel, at: dot, stamp: stamp, into: &tape)
-    case .some(.amend(let amend)): apply(amend, at: dot, stamp: stamp, into: &tape)
-    case nil:
-      begin(dot, stamp, &tape)
-      if tombstones.count != 0 { _ = liftTombstones(of: dot, account: nil) }
-      finish()
-    case .some(.cancelAll(let all)):
-      beginCommand(dot, stamp, &tape)
-      applyCancelAll(all, dot, &tape)
-      finish()
-    case .some(.instrument(let instrument)):
-      beginCommand(dot, stamp, &tape)
-      applyInstrument(instrument, dot, &tape)
-      finish()
+    case nil, .some(.order): break
+    case .some(.cancel(let cancel)): applyCancel(cancel, dot, &tape)
+    case .some(.amend(let amend)): applyAmend(amend, OrderKey(stamp: stamp, origin: dot.origin), dot, &tape)
+    case .some(.cancelAll(let all)): applyCancelAll(all, dot, &tape)
+    case .some(.instrument(let instrument)): applyInstrument(instrument, dot, &tape)
     }
-  }
-
-  /// Applies an entry that places an order, as `apply(_ command:)` does.
-  @inline(never) public mutating func apply(
-    _ order: Order, at dot: Dot, stamp: Stamp, into tape: inout EventTape
-  ) {
-    if order.isUsual,
-      placeUsually(
-        order.instrument, order.account.value, order.side, order.timeInForce, order.priceTicks, order.quantityLots, dot,
-        stamp, &tape)
-    {
-      return
-    }
-    applyAnyhow(order, dot, stamp, &tape)
-  }
-
-  /// As above, an order that is nothing but a limit, a price and a quantity.
-  @inline(never) public mutating func apply(
-    _ order: LimitOrder, at dot: Dot, stamp: Stamp, into tape: inout EventTape
-  ) {
-    if placeUsually(
-      order.instrument, order.account.value, order.side, order.timeInForce, order.priceTicks, order.quantityLots, dot,
-      stamp, &tape)
-    {
-      return
-    }
-    applyAnyhow(Order(order), dot, stamp, &tape)
-  }
-
-  /// Applies an entry that cancels an order, as `apply(_ command:)` does.
-  @inline(never) public mutating func apply(
-    _ cancel: Cancel, at dot: Dot, stamp: Stamp, into tape: inout EventTape
-  ) {
-    if case .dot(let target) = cancel.target, cancelUsually(target, cancel.account.value, dot, stamp, &tape) { return }
-    applyAnyhow(cancel, dot, stamp, &tape)
-  }
-
-  /// Applies an entry that amends an order, as `apply(_ command:)` does.
-  @inline(never) public mutating func apply(
-    _ amend: Amend, at dot: Dot, stamp: Stamp, into tape: inout EventTape
-  ) {
-    if case .dot(let target) = amend.target, let ticks = amend.priceTicks, let lots = amend.quantityLots,
-      replaceUsually(target, ticks, lots, amend, dot, stamp, &tape)
-    {
-      return
-    }
-    applyAnyhow(amend, dot, stamp, &tape)
+    finish()
   }
 
   @inline(never) private mutating func applyAnyhow(
@@ -161,22 +180,6 @@ public struct MatchingEngine: ~Copyable {
     var isEntombed = false
     if tombstones.count != 0 { isEntombed = liftTombstones(of: dot, account: order.account.value) }
     place(order, dot, stamp, isEntombed, &tape)
-    finish()
-  }
-
-  @inline(never) private mutating func applyAnyhow(
-    _ amend: Amend, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
-  ) {
-    beginCommand(dot, stamp, &tape)
-    applyAmend(amend, OrderKey(stamp: stamp, origin: dot.origin), dot, &tape)
-    finish()
-  }
-
-  @inline(never) private mutating func applyAnyhow(
-    _ cancel: Cancel, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
-  ) {
-    beginCommand(dot, stamp, &tape)
-    applyCancel(cancel, dot, &tape)
     finish()
   }
 

@@ -137,9 +137,12 @@ struct OrderStore: ~Copyable {
   }
 
   /// As `allocate`.
-  /// - Precondition: `slot` is `nextInPlace`, and `order` its address.
-  @inline(__always) mutating func allocate(_ slot: UInt32, _ order: UnsafeMutablePointer<OrderSlot>) {
+  /// - Precondition: `slot` is `nextInPlace`.
+  /// - Returns: its address.
+  @inline(__always) mutating func allocate(inPlace slot: UInt32) -> UnsafeMutablePointer<OrderSlot> {
+    let order = slots.address(covered: slot)
     if free != noSlot { free = order.pointee.next } else { used &+= 1 }
+    return order
   }
 
   @inline(__always) private mutating func fresh() -> UInt32 {
@@ -154,10 +157,8 @@ struct OrderStore: ~Copyable {
     slots.reserve(Int(used) + 1)
   }
 
-  @inline(__always) mutating func release(_ slot: UInt32) {
-    precondition(slot != noSlot, "no such order slot")
-    let order = slots.address(slot)
-    if order.pointee.terms != noSlot { releaseTerms(order.pointee.terms) }
+  /// - Precondition: `order` is the slot's address; its terms are released.
+  @inline(__always) mutating func release(_ slot: UInt32, _ order: UnsafeMutablePointer<OrderSlot>) {
     order.pointee.next = free
     free = slot
   }
@@ -187,7 +188,10 @@ struct OrderStore: ~Copyable {
     return place
   }
 
-  @inline(never) private mutating func releaseTerms(_ place: UInt32) {
+  /// Lets the terms of a slot's order go, if it has any.
+  mutating func releaseTerms(of slot: UInt32) {
+    let place = slots[slot].terms
+    if place == noSlot { return }
     precondition(terms[place].expiryPlace == 0, "an order leaves that still expires")
     freeTerms.append(place)
   }

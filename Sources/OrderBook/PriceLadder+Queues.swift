@@ -6,49 +6,60 @@ extension PriceLadder {
   // that is cheaper than asking whether it is there.
 
   /// The order joins at the tail of its level.
-  @inline(__always) mutating func append(_ slot: UInt32, _ side: Side, _ orders: borrowing OrderStore) {
-    append(slot, orders.address(slot), side, orders)
-  }
-
-  /// As above, of a slot whose address is known.
-  /// - Parameter near: its level's row, if it is known that the level lies in the row's window.
+  /// - Parameters:
+  ///   - row: its level's.
+  ///   - ticks: its level's price.
   @inline(__always) mutating func append(
     _ slot: UInt32, _ order: UnsafeMutablePointer<OrderSlot>, _ side: Side, _ orders: borrowing OrderStore,
-    near: UnsafeMutablePointer<Row>? = nil
+    row: UInt32, ticks: Int64
+  ) {
+    enqueue(slot, order, side, orders)
+    occupied(order.pointee.level, row, ticks, side)
+  }
+
+  /// As `append`, where the level lies in its row's window.
+  @inline(__always) mutating func appendNear(
+    _ slot: UInt32, _ order: UnsafeMutablePointer<OrderSlot>, _ side: Side, _ orders: borrowing OrderStore,
+    _ row: UnsafeMutablePointer<Row>, ticks: Int64
+  ) {
+    enqueue(slot, order, side, orders)
+    occupiedNear(order.pointee.level, row, ticks, side)
+  }
+
+  @inline(__always) private mutating func enqueue(
+    _ slot: UInt32, _ order: UnsafeMutablePointer<OrderSlot>, _ side: Side, _ orders: borrowing OrderStore
   ) {
     let number = order.pointee.level
-    let (header, level) = pages.addresses(of: number)
-    let bit = LevelPages.bit(number, side)
+    let level = pages.address(number)
     let tail = level.pointee.append(slot, order.pointee.openLots)
     order.pointee.previous = tail
     order.pointee.next = noSlot
     orders.address(tail).pointee.next = slot
-    header.pointee.references &+= 1
-    occupy(number, side, header, bit, near: near)
-    pages.mark(number, header, bit)
+    pages.mark(number, level, side, adding: LevelMark.occupied, removing: 0)
   }
 
   /// The order leaves; its links still name the neighbours that it had.
-  @inline(__always) mutating func unlink(_ slot: UInt32, _ side: Side, _ orders: borrowing OrderStore) {
-    let order = orders.address(slot)
-    if leave(order, side, orders) { findBest(order.pointee.level, side) }
+  @inline(__always) mutating func unlink(
+    _ order: UnsafeMutablePointer<OrderSlot>, _ side: Side, _ orders: borrowing OrderStore
+  ) {
+    if leave(order, side, orders) { finishVacating(order.pointee.level, side) }
   }
 
-  /// As `unlink`, up to the best price.
-  /// - Returns: whether the level's page or the best level of the side must be looked at: `findBest` is to follow.
+  /// As `unlink`, up to what is rare.
+  /// - Returns: whether `finishVacating` is to follow.
   @inline(__always) mutating func leave(
     _ order: UnsafeMutablePointer<OrderSlot>, _ side: Side, _ orders: borrowing OrderStore
   ) -> Bool {
     let number = order.pointee.level
-    let (header, level) = pages.addresses(of: number)
-    let bit = LevelPages.bit(number, side)
+    let level = pages.address(number)
     let previous = order.pointee.previous
     let next = order.pointee.next
     orders.address(previous).pointee.next = next
     orders.address(next).pointee.previous = previous
     level.pointee.remove(order.pointee.openLots, previous: previous, next: next)
-    pages.mark(number, header, bit)
-    return vacate(number, side, header, previous | next == noSlot ? bit : 0)
+    let isEmpty = previous | next == noSlot
+    pages.mark(number, level, side, adding: 0, removing: isEmpty ? LevelMark.occupied : 0)
+    return isEmpty && vacated(number, side)
   }
 
   /// The order stands again between the neighbours that its links name.
@@ -60,10 +71,9 @@ extension PriceLadder {
     let queue = pages.address(level)
     if previous != noSlot { orders.address(previous).pointee.next = slot } else { queue.pointee.head = slot }
     if next != noSlot { orders.address(next).pointee.previous = slot } else { queue.pointee.tail = slot }
-    queue.pointee.total += UInt128(order.pointee.openLots)
+    queue.pointee.add(order.pointee.openLots)
     queue.pointee.count += 1
-    if previous | next == noSlot { occupy(level, side) }
-    pages.mark(level, side)
+    if previous | next == noSlot { occupy(level, side) } else { pages.mark(level, side) }
   }
 
   /// The order at the head of its level's queue goes to the tail.

@@ -2,16 +2,22 @@ import Primitives
 
 /// Finds levels by price, the best one and the next; a row for each book.
 ///
-/// A flat window of 2^16 prices around the market holds a page number for every sixteen prices and, for each side, two
-/// tiers of occupancy bits above those of the page. Prices outside it are found in sorted arrays. Where the window lies
-/// is a matter of speed only: it moves when the market has left it. A row without orders has no window.
+/// A flat window of 2^16 prices around the market holds a page number for every sixteen prices and, for each side, a
+/// bit for every price, with two tiers of bits above. Prices outside it are found in sorted arrays of pages. Where the
+/// window lies is a matter of speed only: it moves when the market has left it. A row without orders has no window.
 ///
-/// Each side counts so that better is higher: asks count pages, and prices within a page, backwards. Then both sides
-/// are one code without branches, which matters, because nobody can predict the side of the next order.
+/// Each side counts so that better is higher: asks count prices backwards. Then both sides are one code without
+/// branches, which matters, because nobody can predict the side of the next order.
 struct PriceLadder: ~Copyable {
+  /// Prices in a window.
+  static let span: UInt64 = 1 << 16
   /// Pages in a window.
-  static let span: UInt64 = 4096
-  static let words = 64
+  static let cellsInWindow = Int(span) / Int(LevelPages.width)
+  /// Words of bits of one side of a window: those of the second tier, then those of prices.
+  static let tierWords = 16
+  static let words = tierWords + Int(span) / 64
+  /// A window's words: bids, asks, and scratch for either.
+  static let wordsInWindow = 4 * words
   /// The key of a side without levels: worse than any price.
   static let noKey = Int64.min
 
@@ -19,23 +25,23 @@ struct PriceLadder: ~Copyable {
   struct SideRow {
     /// `key` of the best price, or `noKey`.
     var bestKey = noKey
-    /// Which words of the window's bits are not zero.
-    var summary: UInt64 = 0
+    /// The highest tier of bits: which words of the second one are not zero.
+    var top: UInt64 = 0
     var best = noSlot
+    /// The highest tier of scratch. It is used, and zeroed again, by `takeChangedLevels`.
+    var scratch: UInt64 = 0
   }
 
   struct Row {
     var buy = SideRow()
     var sell = SideRow()
-    /// Number of the window's first page.
+    /// The window's lowest price, in ticks: a page's first.
     var base: UInt64 = 0
-    /// Pages in the window: `span`, or 0 before it is made.
+    /// Prices in the window: `span`, or 0 before it is made.
     var reach: UInt64 = 0
-    /// First of the window's cells, and first of its words of bits: bids, asks, and scratch.
+    /// First of the window's cells, and first of its words of bits.
     var cells = 0
     var bits = 0
-    /// Which words of the scratch are not zero. It is used, and zeroed again, by `takeChangedLevels`.
-    var scratch: UInt64 = 0
     var farPages: UInt32 = 0
     var farHits: UInt32 = 0
     /// A window that an earlier book of this place left behind, from 1; 0 if there is none.
@@ -66,7 +72,7 @@ struct PriceLadder: ~Copyable {
     far.append(FarPages())
     rows.reserve(far.count)
     let left = rows[far.count - 1]
-    let spare = left.reach == 0 ? left.spareWindow : UInt32(left.cells / Int(Self.span)) + 1
+    let spare = left.reach == 0 ? left.spareWindow : UInt32(left.cells / Self.cellsInWindow) + 1
     rows[far.count - 1] = Row(spareWindow: spare)
   }
 
@@ -75,9 +81,11 @@ struct PriceLadder: ~Copyable {
   mutating func removeLast() {
     precondition(far.count > 0, "no row to remove")
     let row = rows[far.count - 1]
-    for cell in row.cells..<row.cells + Int(row.reach) where cells[cell] != noSlot {
-      pages.orphan(cells[cell])
-      cells[cell] = noSlot
+    if row.reach > 0 {
+      for cell in row.cells..<row.cells + Self.cellsInWindow where cells[cell] != noSlot {
+        pages.orphan(cells[cell])
+        cells[cell] = noSlot
+      }
     }
     for entry in far.removeLast().all { pages.orphan(entry.page) }
   }
@@ -110,43 +118,48 @@ struct PriceLadder: ~Copyable {
 
   /// Is the side's best price at least as good as `ticks`?
   @inline(__always) func reaches(_ row: UInt32, _ side: Side, _ ticks: Int64) -> Bool {
-    address(row, side).pointee.bestKey >= Self.key(ticks, side)
+    Self.reaches(rows.address(row), side, ticks)
+  }
+
+  @inline(__always) static func reaches(_ row: UnsafeMutablePointer<Row>, _ side: Side, _ ticks: Int64) -> Bool {
+    address(row, side).pointee.bestKey >= key(ticks, side)
   }
 
   // MARK: Find
 
   /// The level at a price, or none; it may be empty.
   @inline(__always) func find(_ row: UInt32, _ ticks: Int64) -> UInt32 {
-    let page = findPage(row, UInt64(bitPattern: ticks) &>> 4)
-    return page == noSlot ? noSlot : page &* 16 | UInt32(truncatingIfNeeded: ticks & 15)
+    let place = rows.address(row)
+    let offset = UInt64(bitPattern: ticks) &- place.pointee.base
+    let page =
+      offset < place.pointee.reach
+      ? cells[Self.cell(place, offset)] : findFar(row, UInt64(bitPattern: ticks) &>> 4)
+    return page == noSlot ? noSlot : page &* LevelPages.width | UInt32(truncatingIfNeeded: ticks & 15)
   }
 
   /// As `find`, in the row's window only.
-  @inline(__always) func findNear(_ row: UInt32, _ ticks: Int64) -> UInt32 {
-    let place = rows.address(row)
-    let offset = UInt64(bitPattern: ticks) &>> 4 &- place.pointee.base
-    guard offset < place.pointee.reach else { return noSlot }
-    let page = cells[place.pointee.cells &+ Int(truncatingIfNeeded: offset)]
-    return page == noSlot ? noSlot : page &* 16 | UInt32(truncatingIfNeeded: ticks & 15)
+  @inline(__always) func findNear(_ row: UnsafeMutablePointer<Row>, _ ticks: Int64) -> UInt32 {
+    let offset = UInt64(bitPattern: ticks) &- row.pointee.base
+    guard offset < row.pointee.reach else { return noSlot }
+    let page = cells[Self.cell(row, offset)]
+    return page == noSlot ? noSlot : page &* LevelPages.width | UInt32(truncatingIfNeeded: ticks & 15)
   }
 
   /// Asks for the memory of the level at a price, if it is near the market.
   @inline(__always) func prefetch(_ row: UInt32, _ ticks: Int64) {
-    let place = rows.address(row)
-    let offset = UInt64(bitPattern: ticks) &>> 4 &- place.pointee.base
-    guard offset < place.pointee.reach else { return }
-    let page = cells[place.pointee.cells &+ Int(truncatingIfNeeded: offset)]
-    pages.prefetch(page &* 16 | UInt32(truncatingIfNeeded: ticks & 15))
+    let row = rows.address(row)
+    let offset = UInt64(bitPattern: ticks) &- row.pointee.base
+    guard offset < row.pointee.reach else { return }
+    let page = cells[Self.cell(row, offset)]
+    pages.prefetch(page &* LevelPages.width | UInt32(truncatingIfNeeded: ticks & 15))
   }
 
-  @inline(__always) private func findPage(_ row: UInt32, _ number: UInt64) -> UInt32 {
-    let place = rows.address(row)
-    let offset = number &- place.pointee.base
-    if offset < place.pointee.reach { return cells[place.pointee.cells &+ Int(truncatingIfNeeded: offset)] }
-    return place.pointee.farPages == 0 ? noSlot : findFar(row, number)
+  @inline(__always) private static func cell(_ row: UnsafeMutablePointer<Row>, _ offset: UInt64) -> Int {
+    row.pointee.cells &+ Int(truncatingIfNeeded: offset &>> 4)
   }
 
   @inline(__always) private func findFar(_ row: UInt32, _ number: UInt64) -> UInt32 {
+    if rows[row].farPages == 0 { return noSlot }
     let pages = far[Int(row)].all
     let position = Self.position(of: number, in: pages)
     return position < pages.count && pages[position].number == number ? pages[position].page : noSlot
@@ -155,26 +168,26 @@ struct PriceLadder: ~Copyable {
   /// The level at a price, its page made if it is missing.
   /// - Precondition: `ticks > 0`.
   @inline(__always) mutating func open(_ row: UInt32, _ ticks: Int64) -> UInt32 {
-    let number = UInt64(bitPattern: ticks) &>> 4
     let place = rows.address(row)
-    let offset = number &- place.pointee.base
+    let offset = UInt64(bitPattern: ticks) &- place.pointee.base
     let low = UInt32(truncatingIfNeeded: ticks & 15)
     if offset < place.pointee.reach {
-      let page = cells[place.pointee.cells &+ Int(truncatingIfNeeded: offset)]
-      if page != noSlot { return page &* 16 | low }
+      let page = cells[Self.cell(place, offset)]
+      if page != noSlot { return page &* LevelPages.width | low }
     }
-    return makePage(row, number) &* 16 | low
+    return makePage(row, UInt64(bitPattern: ticks) &>> 4) &* LevelPages.width | low
   }
 
   @inline(never) private mutating func makePage(_ row: UInt32, _ number: UInt64) -> UInt32 {
     if rows[row].reach == 0 {
       makeWindow(row, around: number)
-    } else if number &- rows[row].base >= rows[row].reach {
+    } else if number &* 16 &- rows[row].base >= rows[row].reach {
       countFarHit(row)
     }
-    let offset = number &- rows[row].base
-    if offset < rows[row].reach {
-      let cell = rows[row].cells + Int(offset)
+    let place = rows.address(row)
+    let offset = number &* 16 &- place.pointee.base
+    if offset < place.pointee.reach {
+      let cell = Self.cell(place, offset)
       if cells[cell] == noSlot { cells[cell] = pages.allocate(number: number, row: row) }
       return cells[cell]
     }
@@ -199,230 +212,83 @@ struct PriceLadder: ~Copyable {
     return low
   }
 
-  // MARK: Occupancy
-
-  /// The level got its first order.
-  @inline(__always) mutating func occupy(_ level: UInt32, _ side: Side) {
-    occupy(level, side, pages.header(of: level), LevelPages.bit(level, side))
-  }
-
-  /// As above, of a level whose page and bit there are known. It may be occupied already.
-  /// - Parameter near: its row, if it is known to lie in the row's window.
-  @inline(__always) mutating func occupy(
-    _ level: UInt32, _ side: Side, _ header: UnsafeMutablePointer<LevelPage>, _ bit: UInt32,
-    near: UnsafeMutablePointer<Row>? = nil
-  ) {
-    let before = header.pointee.occupied
-    header.pointee.occupied = before | bit
-    let row = near ?? rows.address(header.pointee.row)
-    if LevelPages.word(before, side) == 0 {
-      pageOccupied(row, header, level / LevelPages.width, side, isNear: near != nil)
-    }
-    let key = Self.key(LevelPages.price(of: level, header), side)
-    // Without a branch, like the other choices that a market makes at random.
-    let place = Self.address(row, side)
-    let bestBefore = place.pointee.bestKey
-    place.pointee.best = key > bestBefore ? level : place.pointee.best
-    place.pointee.bestKey = max(key, bestBefore)
-  }
-
-  /// The level lost its last order.
-  @inline(__always) mutating func vacate(_ level: UInt32, _ side: Side) {
-    if vacate(level, side, pages.header(of: level), LevelPages.bit(level, side)) { findBest(level, side) }
-  }
-
-  /// As above, of a level whose page is known; nothing happens if `bit` is 0 and not the level's.
-  /// - Returns: whether it was the best, or the last one of its page: `findBest` is to follow.
-  @inline(__always) func vacate(
-    _ level: UInt32, _ side: Side, _ header: UnsafeMutablePointer<LevelPage>, _ bit: UInt32
-  ) -> Bool {
-    let after = header.pointee.occupied & ~bit
-    header.pointee.occupied = after
-    // One branch, hardly ever taken, instead of three that are.
-    let isLast: UInt32 = LevelPages.word(after, side) == 0 ? bit : 0
-    let isBest: UInt32 = level == address(header.pointee.row, side).pointee.best ? bit : 0
-    return isLast | isBest != 0
-  }
-
-  /// A level that was the best, or the last one of its page, was vacated.
-  @inline(never) mutating func findBest(_ level: UInt32, _ side: Side) {
-    var header = pages.header(of: level)
-    let row = rows.address(header.pointee.row)
-    let place = Self.address(row, side)
-    var page = level / LevelPages.width
-    var word = LevelPages.word(header.pointee.occupied, side)
-    if word == 0 {
-      pageVacated(row, header, page, side)
-      if level != place.pointee.best { return }
-      page = row.pointee.farPages == 0 ? bestNearPage(row, side) : bestPage(header.pointee.row, side)
-      if page == noSlot {
-        place.pointee.best = noSlot
-        place.pointee.bestKey = Self.noKey
-        return
-      }
-      header = pages.header(of: page &* LevelPages.width)
-      word = LevelPages.word(header.pointee.occupied, side)
-    } else if level != place.pointee.best {
-      return
-    }
-    let next = LevelPages.bestLevel(page, word, side)
-    place.pointee.best = next
-    place.pointee.bestKey = Self.key(LevelPages.price(of: next, header), side)
-  }
-
-  /// The best occupied page of a row that has none outside its window; or none.
-  @inline(__always) private func bestNearPage(_ row: UnsafeMutablePointer<Row>, _ side: Side) -> UInt32 {
-    let summary = Self.address(row, side).pointee.summary
-    if summary == 0 { return noSlot }
-    let word = 63 &- summary.leadingZeroBitCount
-    let position = word &<< 6 | (63 &- bits[Self.bitWord(row, side) &+ word].leadingZeroBitCount)
-    return cells[row.pointee.cells &+ Int(truncatingIfNeeded: Self.position(UInt64(position), side))]
-  }
-
-  /// The best occupied page of any row; or none.
-  @inline(never) private mutating func bestPage(_ row: UInt32, _ side: Side) -> UInt32 {
-    worsePage(row, side, than: nil)
-  }
-
-  /// A page's place in the window, as its side counts.
-  @inline(__always) private static func position(_ offset: UInt64, _ side: Side) -> UInt64 {
-    offset ^ (mask(side) & (span - 1))
-  }
-
-  @inline(__always) private static func bitWord(_ row: UnsafeMutablePointer<Row>, _ side: Side) -> Int {
-    row.pointee.bits &+ Int(side.rawValue) &* words
-  }
-
-  @inline(__always) mutating func pageOccupied(
-    _ row: UnsafeMutablePointer<Row>, _ header: UnsafeMutablePointer<LevelPage>, _ page: UInt32, _ side: Side,
-    isNear: Bool = false
-  ) {
-    let offset = header.pointee.number &- row.pointee.base
-    guard isNear || offset < row.pointee.reach else { return farOccupied(header.pointee.row, page, side) }
-    let position = Self.position(offset, side)
-    bits[Self.bitWord(row, side) &+ Int(truncatingIfNeeded: position &>> 6)] |= 1 &<< (position & 63)
-    Self.address(row, side).pointee.summary |= 1 &<< (position &>> 6)
-  }
-
-  @inline(__always) private mutating func pageVacated(
-    _ row: UnsafeMutablePointer<Row>, _ header: UnsafeMutablePointer<LevelPage>, _ page: UInt32, _ side: Side
-  ) {
-    let offset = header.pointee.number &- row.pointee.base
-    guard offset < row.pointee.reach else { return farVacated(header.pointee.row, page, side) }
-    let position = Self.position(offset, side)
-    let word = bits.address(Self.bitWord(row, side) &+ Int(truncatingIfNeeded: position &>> 6))
-    let left = word.pointee & ~(1 &<< (position & 63))
-    word.pointee = left
-    Self.address(row, side).pointee.summary &= ~((left == 0 ? 1 : 0) &<< (position &>> 6))
-  }
-
-  @inline(never) private mutating func farOccupied(_ row: UInt32, _ page: UInt32, _ side: Side) {
-    let entry = FarPage(number: pages[page: page].number, page: page)
-    if side == .buy {
-      far[Int(row)].bids.insert(entry, at: Self.position(of: entry.number, in: far[Int(row)].bids))
-    } else {
-      far[Int(row)].asks.insert(entry, at: Self.position(of: entry.number, in: far[Int(row)].asks))
-    }
-  }
-
-  @inline(never) private mutating func farVacated(_ row: UInt32, _ page: UInt32, _ side: Side) {
-    let number = pages[page: page].number
-    if side == .buy {
-      far[Int(row)].bids.remove(at: Self.position(of: number, in: far[Int(row)].bids))
-    } else {
-      far[Int(row)].asks.remove(at: Self.position(of: number, in: far[Int(row)].asks))
-    }
-  }
-
   /// Gives a page back if nothing refers to it.
-  @inline(__always) mutating func releaseIfIdle(_ page: UInt32) {
-    if pages.isIdle(page) { release(page) }
-  }
-
-  @inline(never) private mutating func release(_ page: UInt32) {
-    let row = pages[page: page].row
-    if row == LevelPages.noRow { return pages.release(page) }
-    let number = pages[page: page].number
-    let offset = number &- rows[row].base
-    if offset < rows[row].reach {
-      cells[rows[row].cells + Int(offset)] = noSlot
-    } else {
-      far[Int(row)].all.remove(at: Self.position(of: number, in: far[Int(row)].all))
-      rows[row].farPages -= 1
+  @inline(never) mutating func releaseIfIdle(_ page: UInt32) {
+    let header = pages[page: page]
+    guard header.isUsed == 1, pages.isIdle(page) else { return }
+    if header.row != LevelPages.noRow {
+      let place = rows.address(header.row)
+      let offset = header.number &* 16 &- place.pointee.base
+      if offset < place.pointee.reach {
+        cells[Self.cell(place, offset)] = noSlot
+      } else {
+        far[Int(header.row)].all.remove(at: Self.position(of: header.number, in: far[Int(header.row)].all))
+        place.pointee.farPages -= 1
+      }
     }
     pages.release(page)
   }
 
-  // MARK: Order of prices
+  // MARK: Bits
 
-  /// The best level whose price is worse than `ticks`, or the best of all; none if there is none.
-  @inline(__always) func worse(_ row: UInt32, _ side: Side, than ticks: Int64?) -> UInt32 {
-    if let ticks {
-      let page = findPage(row, UInt64(bitPattern: ticks) &>> 4)
-      if page != noSlot {
-        let bit = LevelPages.bit(UInt32(truncatingIfNeeded: ticks & 15), side)
-        let rest = LevelPages.word(pages[page: page].occupied & (bit &- 1), side)
-        if rest != 0 { return LevelPages.bestLevel(page, rest, side) }
-      }
-    }
-    let page = worsePage(row, side, than: ticks)
-    if page == noSlot { return noSlot }
-    return LevelPages.bestLevel(page, LevelPages.word(pages[page: page].occupied, side), side)
+  /// A price's place in the window, as its side counts.
+  @inline(__always) static func position(_ offset: UInt64, _ side: Side) -> UInt64 {
+    offset ^ (mask(side) & (span - 1))
   }
 
-  /// The best occupied page beyond the one that holds `ticks`, or of all.
-  @inline(__always) private func worsePage(_ row: UInt32, _ side: Side, than ticks: Int64?) -> UInt32 {
-    let place = rows.address(row)
-    if place.pointee.reach == 0 { return noSlot }
-    var limit = Self.span
-    if let ticks {
-      let offset = UInt64(bitPattern: ticks) &>> 4 &- place.pointee.base
-      if offset < Self.span {
-        limit = Self.position(offset, side)
-      } else {
-        // Beyond the window on its better side: all of it is worse.
-        limit = (Int64(bitPattern: offset) >= 0) == (side == .buy) ? Self.span : 0
-      }
-    }
-    let position = highest(place, side, below: limit)
-    if place.pointee.farPages != 0 { return worseFarPage(row, side, than: ticks, near: position) }
-    if position < 0 { return noSlot }
-    return cells[place.pointee.cells &+ Int(truncatingIfNeeded: Self.position(UInt64(position), side))]
+  /// Sets a price's bit in a side's three tiers, which may be set.
+  /// - Parameter first: first of the side's words.
+  @inline(__always) func set(_ position: UInt64, _ first: Int, _ top: inout UInt64) {
+    let tier = bits.address(first &+ Self.words &- 1) - (Self.words &- 1)
+    let word = tier + (Self.tierWords &+ Int(truncatingIfNeeded: position &>> 6))
+    word.pointee |= 1 &<< (position & 63)
+    tier[Int(truncatingIfNeeded: position &>> 12)] |= 1 &<< (position &>> 6 & 63)
+    top |= 1 &<< (position &>> 12)
   }
 
-  /// The highest place of an occupied page below `limit`, or -1.
-  @inline(__always) private func highest(
-    _ row: UnsafeMutablePointer<Row>, _ side: Side, below limit: UInt64
-  ) -> Int {
-    let base = Self.bitWord(row, side)
-    let summary = Self.address(row, side).pointee.summary
-    var words = summary
-    if limit < Self.span {
-      let rest = bits[base &+ Int(truncatingIfNeeded: limit &>> 6)] & (1 &<< (limit & 63) &- 1)
-      if rest != 0 { return Int(truncatingIfNeeded: limit & ~63) | (63 &- rest.leadingZeroBitCount) }
-      words = summary & (1 &<< (limit &>> 6) &- 1)
-    }
-    if words == 0 { return -1 }
-    let word = 63 &- words.leadingZeroBitCount
-    return word &<< 6 | (63 &- bits[base &+ word].leadingZeroBitCount)
+  /// Clears it, and what is above it where nothing is left: without a branch, since that is anybody's guess.
+  @inline(__always) func clear(_ position: UInt64, _ first: Int, _ top: inout UInt64) {
+    let tier = bits.address(first &+ Self.words &- 1) - (Self.words &- 1)
+    let word = tier + (Self.tierWords &+ Int(truncatingIfNeeded: position &>> 6))
+    let above = tier + Int(truncatingIfNeeded: position &>> 12)
+    let left = word.pointee & ~(1 &<< (position & 63))
+    word.pointee = left
+    let leftAbove = above.pointee & ~((left == 0 ? 1 : 0) &<< (position &>> 6 & 63))
+    above.pointee = leftAbove
+    top &= ~((leftAbove == 0 ? 1 : 0) &<< (position &>> 12))
   }
 
-  @inline(__always) private func worseFarPage(_ row: UInt32, _ side: Side, than ticks: Int64?, near: Int) -> UInt32 {
-    let place = rows[row]
-    let pages = side == .buy ? far[Int(row)].bids : far[Int(row)].asks
-    var best: FarPage?
-    if near >= 0 {
-      let offset = Self.position(UInt64(near), side)
-      best = FarPage(number: place.base &+ offset, page: cells[place.cells + Int(offset)])
+  /// The highest position that is set.
+  /// - Precondition: `top`, which is the highest tier, is not zero.
+  @inline(__always) func highest(_ first: Int, _ top: UInt64) -> UInt64 {
+    let tier = bits.address(first &+ Self.words &- 1) - (Self.words &- 1)
+    let above = (63 &- top.leadingZeroBitCount) & 15
+    let word = above &<< 6 | (63 &- tier[above].leadingZeroBitCount) & 63
+    return UInt64(truncatingIfNeeded: word &<< 6 | (63 &- tier[Self.tierWords &+ word].leadingZeroBitCount) & 63)
+  }
+
+  /// The highest position below `limit` that is set; nil if there is none.
+  func highest(_ first: Int, _ top: UInt64, below limit: UInt64) -> UInt64? {
+    if limit >= Self.span { return top == 0 ? nil : highest(first, top) }
+    let word = Int(limit >> 6)
+    let rest = bits[first + Self.tierWords + word] & (1 << (limit & 63) - 1)
+    if rest != 0 { return UInt64(word << 6 | (63 - rest.leadingZeroBitCount)) }
+    let words = bits[first + word >> 6] & (1 << UInt64(word & 63) - 1)
+    if words != 0 {
+      let word = word & ~63 | (63 - words.leadingZeroBitCount)
+      return UInt64(word << 6 | (63 - bits[first + Self.tierWords + word].leadingZeroBitCount))
     }
-    let number = ticks.map { UInt64(bitPattern: $0) >> 4 }
-    if side == .buy {
-      let position = (number.map { Self.position(of: $0, in: pages) } ?? pages.count) - 1
-      if position >= 0, best.map({ $0.number < pages[position].number }) ?? true { best = pages[position] }
-    } else {
-      let position = number.map { Self.position(of: $0 + 1, in: pages) } ?? 0
-      if position < pages.count, best.map({ $0.number > pages[position].number }) ?? true { best = pages[position] }
-    }
-    return best?.page ?? noSlot
+    let left = top & (1 << (limit >> 12) - 1)
+    return left == 0 ? nil : highest(first, left)
+  }
+
+  @inline(__always) static func bitWord(_ row: UnsafeMutablePointer<Row>, _ side: Side) -> Int {
+    row.pointee.bits &+ Int(side.rawValue) &* words
+  }
+
+  /// The level at a position of the window at which there is one.
+  @inline(__always) func level(_ row: UnsafeMutablePointer<Row>, _ position: UInt64, _ side: Side) -> UInt32 {
+    let offset = Self.position(position, side)
+    return cells[Self.cell(row, offset)] &* LevelPages.width | UInt32(truncatingIfNeeded: offset & 15)
   }
 }

@@ -38,7 +38,8 @@ struct Slab<Element>: ~Copyable {
 
   @inline(__always) func address(_ index: UInt32) -> UnsafeMutablePointer<Element> { address(Int(index)) }
 
-  /// As `address`, of an index that another slab's check has covered.
+  /// As `address`, of an index that another check has covered.
+  @inline(__always) func address(covered index: Int) -> UnsafeMutablePointer<Element> { base + index }
   @inline(__always) func address(covered index: UInt32) -> UnsafeMutablePointer<Element> { base + Int(index) }
 
   /// Asks for the element's cache line; an index outside does nothing.
@@ -74,9 +75,9 @@ struct SlabList<Element>: ~Copyable {
 
   /// Appends the element, or does not, without a branch: for what nobody can predict.
   /// - Parameter counting: 1, or 0 to leave it out.
-  /// - Precondition: `reserve` has made room for one more.
-  @inline(__always) mutating func append(_ element: Element, counting: UInt32) {
-    slab[count] = element
+  /// - Precondition: `reserve` has made room for one more; that is not checked.
+  @inline(__always) mutating func put(_ element: Element, counting: UInt32) {
+    slab.address(covered: count).pointee = element
     count &+= Int(truncatingIfNeeded: counting)
   }
 

@@ -21,4 +21,20 @@ package struct Defects: OptionSet, Hashable, Sendable {
   package static let codecLosesDisplay = Defects(rawValue: 1 << 6)
   /// Gossip never speaks again to a peer whose link was down.
   package static let forgetsPeer = Defects(rawValue: 1 << 7)
+  /// A checkpoint's book is hashed as it is, tentative entries included.
+  package static let checkpointIncludesTentative = Defects(rawValue: 1 << 8)
+  /// One fill in 200 is not published by the taker's home.
+  package static let skipsFill = Defects(rawValue: 1 << 9)
+  /// Now and then an attestation names another book.
+  package static let liesInAttestation = Defects(rawValue: 1 << 10)
+  /// What is below everybody's promises is called final, whoever has it on disk.
+  package static let finalByPromisesAlone = Defects(rawValue: 1 << 11)
+  /// A promise counts before the prefix that it covers is held.
+  package static let beatBeforePrefix = Defects(rawValue: 1 << 12)
+  /// Promises and acks of other views count.
+  package static let untaggedBeats = Defects(rawValue: 1 << 13)
+  /// A member that has promised to change the view goes on to beat and ack in it.
+  package static let noWedge = Defects(rawValue: 1 << 14)
+  /// A new member's stamps begin where its clock stands.
+  package static let noFloor = Defects(rawValue: 1 << 15)
 }

@@ -21,6 +21,17 @@ public enum Limits {
   /// And at most this many of them.
   public static let clientOrderIDsMax = 1_000_000
 
+  // Attestations
+  /// Entries of one turn that a node publishes on its own: fills and attestations of checkpoints.
+  public static let publishedPerTurnMax = 1_024
+  /// Derived fills that wait for their entries, of all homes; beyond it the oldest of a home are not compared any more.
+  public static let unpublishedFillsMax = 1_000_000
+  /// Published fills of a home that are remembered, to tell a repetition from a mistake; and how far a fill may come
+  /// out of turn.
+  public static let comparedFillsMax = 4_096
+  /// Checkpoints that wait to be attested; beyond it the oldest are passed over, since a later one vouches for them.
+  public static let unattestedCheckpointsMax = 256
+
   // Clocks
   /// A stamp further ahead of the node's time than this is quarantined.
   public static let stampAheadMillisecondsMax: UInt64 = 500

@@ -15,19 +15,22 @@ public enum Input: Sendable {
   case recovered
   case submit(Submission)
   case sessionClosed(SessionID)
-  case message(from: OriginIndex, PeerMessage)
-  /// A link to a member is up; `address` is the one that was dialled, empty if the member dialled.
-  case linkUp(OriginIndex, address: String)
-  case linkDown(OriginIndex)
-  /// An address could not be reached.
-  case dialFailed(String)
+  case message(from: PeerIndex, PeerMessage)
+  /// A link to the node with this key is up; `address` is the one that was dialled, empty if the other side dialled.
+  case linkUp(PeerIndex, key: PublicKey, address: String)
+  case linkDown(PeerIndex)
+  /// An address could not be reached; `isRefused` if something answered that nobody listens there.
+  case dialFailed(String, isRefused: Bool)
   /// Whether the queue of unsent bytes for a peer is below its limit.
-  case linkWritable(OriginIndex, Bool)
+  case linkWritable(PeerIndex, Bool)
   /// The end of a turn: everything that came in at once has been given.
   case flush
   case committed(CommitNumber)
   /// At least every `Replica.tickMicroseconds`.
   case tick
+  /// Stop to be a member: take no more orders, let what was taken become final, then ask for a view without this node.
+  /// `Effect.left` follows, unless no majority is there.
+  case leave
 }
 
 /// Commands of one client, in order.
@@ -70,39 +73,66 @@ public enum Effect: Sendable {
   case persist(key: String, value: [UInt8])
   /// Make everything appended and persisted so far durable, then give `Input.committed`. A failure ends the process.
   case commit(CommitNumber)
-  case send(to: OriginIndex, PeerMessage, after: CommitNumber)
+  case send(to: PeerIndex, PeerMessage, after: CommitNumber)
+  /// Part of the next commit, after its batches: the log of an origin ends here for ever. What is stored beyond is no
+  /// part of it any more, and is kept aside.
+  case void(OriginIndex, after: UInt64)
   /// Send whole batches of this range from storage, at most `Limits.deltaBytesPerRoundMax`, then `PeerMessage.served`.
-  case serve(to: OriginIndex, LogRange)
+  case serve(to: PeerIndex, LogRange)
   case dial(String)
   /// Close the link: the peer broke the protocol.
-  case disconnect(OriginIndex, reason: String)
+  case disconnect(PeerIndex, reason: String)
   case accepted(SessionID, firstRequest: UInt64, first: Dot, stamps: [Stamp], after: CommitNumber)
   case refused(SessionID, firstRequest: UInt64, count: Int, RefusalReason)
   case report(SessionID, [OrderReport], after: CommitNumber)
   case notice(Notice)
   /// This node must stop; going on would break a promise.
   case halt(String)
+  /// This node is no member any more, as `Input.leave` asked.
+  case left
 }
 
 /// Something that whoever runs the node may want to know.
 public enum Notice: Equatable, Sendable, CustomStringConvertible {
-  case badBatch(origin: OriginIndex, from: OriginIndex, CodecError)
-  case badSignature(origin: OriginIndex, from: OriginIndex)
+  case badBatch(origin: OriginIndex?, from: PeerIndex, CodecError)
+  case badSignature(origin: OriginIndex, from: PeerIndex)
   /// Two different batches of one origin at one sequence.
-  case fork(origin: OriginIndex, sequence: UInt64, from: OriginIndex)
+  case fork(origin: OriginIndex, sequence: UInt64, from: PeerIndex?)
   case quarantined(origin: OriginIndex, through: UInt64, aheadMilliseconds: UInt64)
-  case bookMismatch(peer: OriginIndex, mine: Hash256, theirs: Hash256, selfCheckPassed: Bool)
+  case bookMismatch(peer: PeerIndex, mine: Hash256, theirs: Hash256, selfCheckPassed: Bool)
   case deepRollback(depth: Int)
-  case badAddress(origin: OriginIndex, from: OriginIndex)
+  case badAddress(origin: OriginIndex, from: PeerIndex)
   /// A member said that it holds more of this node's log than this node, and did not show it.
-  case unprovenClaim(peer: OriginIndex, sequence: UInt64)
+  case unprovenClaim(peer: PeerIndex, sequence: UInt64)
+  /// Failure detection's word of a member; only a decided view changes membership.
+  case suspected(OriginIndex)
+  case heardAgain(OriginIndex)
+  case gaveUp(OriginIndex, DetectorEvidence)
+  /// Beats and acks of this view have stopped: its successor is being decided.
+  case wedged(view: UInt64)
+  case entered(View, me: OriginIndex?)
+  /// This node is not a member any more; it joins again unless it was to leave.
+  case sealed(OriginIndex)
+  /// What an origin wrote after the sequence with which its log was sealed counts for nothing.
+  case voided(OriginIndex, after: UInt64, entries: UInt64)
+  /// Others hold more of this node's log than its disk: it asks for a new name.
+  case diskLost(peer: PeerIndex, held: UInt64, theirs: UInt64)
+  /// A member attests another checkpoint than was derived here.
+  case attestationDiffers(number: UInt64, origin: OriginIndex, mine: Hash256, theirs: Hash256)
+  /// The log leads to another checkpoint than before the restart: it, the book or this build is not what it was.
+  case checkpointChanged(number: UInt64, before: Hash256, now: Hash256)
+  /// A member has published a fill that there was not.
+  case fillDiffers(entry: Dot, FillAttestation)
+  /// The taker's home has not published a fill.
+  case fillMissing(FillAttestation)
 
   public var description: String {
     switch self {
-    case .badBatch(let origin, let from, let error): "batch of origin \(origin) from \(from) refused: \(error)"
+    case .badBatch(let origin, let from, let error):
+      "batch" + (origin.map { " of origin \($0)" } ?? "") + " from \(from) refused: \(error)"
     case .badSignature(let origin, let from): "batch of origin \(origin) from \(from) has a bad signature"
     case .fork(let origin, let sequence, let from):
-      "origin \(origin) has two logs at sequence \(sequence) (seen from \(from))"
+      "origin \(origin) has two logs at sequence \(sequence)" + (from.map { " (seen from \($0))" } ?? "")
     case .quarantined(let origin, let through, let ahead):
       "entries of origin \(origin) up to \(through) are \(ahead) ms ahead of this clock; they wait"
     case .bookMismatch(let peer, let mine, let theirs, let passed):
@@ -111,6 +141,27 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
     case .deepRollback(let depth): "rolled back \(depth) entries"
     case .unprovenClaim(let peer, let sequence):
       "member \(peer) claims \(sequence) entries of this node's log and does not show them"
+    case .suspected(let member): "no answer from member \(member), nor through others"
+    case .heardAgain(let member): "member \(member) is heard again"
+    case .gaveUp(let member, let evidence):
+      "member \(member) is given up: silent for \(evidence.silenceMicroseconds / 1_000) ms, "
+        + "\(evidence.confirmations) others agree" + (evidence.isRefused ? ", its address refuses" : "")
+    case .wedged(let view): "view \(view) is being changed"
+    case .entered(let view, let me):
+      "view \(view.number): members \(view.members.map(\.description).joined(separator: " "))"
+        + (me.map { ", this node is \($0)" } ?? ", this node follows")
+    case .sealed(let origin): "this node, as \(origin), is not a member any more"
+    case .voided(let origin, let after, let entries):
+      "\(entries) entries of origin \(origin) after \(after) are void: it was sealed there"
+    case .diskLost(let peer, let held, let theirs):
+      "\(peer) holds \(theirs) entries of this node's log, the disk here only \(held): data was lost, the node joins "
+        + "again under a new name"
+    case .attestationDiffers(let number, let origin, let mine, let theirs):
+      "origin \(origin) attests another checkpoint \(number): mine \(mine.prefix(12)), theirs \(theirs.prefix(12))"
+    case .checkpointChanged(let number, let before, let now):
+      "checkpoint \(number) was \(before.prefix(12)) before the restart and is \(now.prefix(12)) now"
+    case .fillDiffers(let entry, let fill): "entry \(entry) is a fill that there was not: \(fill)"
+    case .fillMissing(let fill): "origin \(fill.taker.origin) has not published a fill: \(fill)"
     case .badAddress(let origin, let from): "address of origin \(origin) from \(from) has a bad signature"
     }
   }

@@ -1,5 +1,6 @@
 import DequeModule
 import EventLog
+import Gossip
 import Primitives
 
 /// The recent part of one origin's log, and how far each stage has come with it.
@@ -17,6 +18,7 @@ struct OriginLog: Sendable {
   static let retainedEntriesMax = 65_536
 
   let origin: OriginIndex
+  let chainStart: Hash256
   private(set) var held: Head
   private(set) var heldStamp: Stamp = .zero
   /// Entries whose stamps are not quarantined.
@@ -39,11 +41,12 @@ struct OriginLog: Sendable {
     var first: UInt64
     var last: UInt64
     var batch: SealedBatch
-    var source: OriginIndex
+    var source: PeerIndex
   }
 
   init(origin: OriginIndex, chainStart: Hash256) {
     self.origin = origin
+    self.chainStart = chainStart
     held = Head(sequence: 0, hash: chainStart)
     acked = held
   }
@@ -70,15 +73,38 @@ struct OriginLog: Sendable {
     heldStamp = stamp
   }
 
-  /// Makes visible what is not too far ahead of the node's time.
+  /// The log ends here for ever: what is beyond is void, on disk or not.
+  /// - Precondition: nothing beyond is applied.
+  /// - Returns: the void entries, in order.
+  mutating func cut(to head: Head) -> [Batch] {
+    precondition(applied <= head.sequence && final <= head.sequence)
+    orphans.removeAll()
+    guard held.sequence > head.sequence else { return [] }
+    var void: [Batch] = []
+    while let last = batches.last, last.lastSequence > head.sequence {
+      entriesInMemory -= last.entries.count
+      void.append(batches.removeLast())
+    }
+    held = head
+    heldStamp = batches.last?.lastStamp ?? .zero
+    visible = min(visible, head.sequence)
+    durable = min(durable, head.sequence)
+    if acked.sequence > head.sequence { acked = head }
+    return void.reversed()
+  }
+
+  /// Makes visible what is not too far ahead of the node's time, or is believed in any case.
   /// - Returns: the newest stamp made visible, or nil.
-  mutating func reveal(nowMilliseconds: UInt64) -> Stamp? {
+  mutating func reveal(nowMilliseconds: UInt64, believed: UInt64 = 0) -> Stamp? {
     guard visible < held.sequence else { return nil }
     var newest: Stamp?
     var index = batchIndex(containing: visible + 1)
     while index < batches.count {
       let batch = batches[index]
-      guard !HybridClock.isQuarantined(batch.lastStamp, nowMilliseconds: nowMilliseconds) else { break }
+      guard
+        batch.lastSequence <= believed
+          || !HybridClock.isQuarantined(batch.lastStamp, nowMilliseconds: nowMilliseconds)
+      else { break }
       visible = batch.lastSequence
       newest = batch.lastStamp
       index += 1
@@ -91,23 +117,30 @@ struct OriginLog: Sendable {
   var hasQuarantined: Bool { visible < held.sequence }
 
   mutating func becameDurable(through sequence: UInt64) {
-    durable = max(durable, sequence)
+    // A sync may end after the log was cut.
+    durable = max(durable, min(sequence, held.sequence))
     refreshAck()
   }
 
-  private mutating func refreshAck() {
-    let reach = min(durable, visible)
-    guard reach > acked.sequence, !batches.isEmpty else { return }
+  /// Newest batch end that is on disk, visible or not. Never less than was ever acked: what was believed before a
+  /// restart may have to wait again after it.
+  var onDisk: Head { head(upTo: durable) }
+
+  private mutating func refreshAck() { acked = head(upTo: min(durable, visible)) }
+
+  /// Newest batch end at or before `reach`; what is acked at least.
+  private func head(upTo reach: UInt64) -> Head {
+    guard reach > acked.sequence, !batches.isEmpty else { return acked }
     var index = min(batchIndex(containing: reach), batches.count - 1)
     while index >= 0, batches[index].lastSequence > reach { index -= 1 }
-    guard index >= 0, batches[index].lastSequence > acked.sequence else { return }
-    acked = Head(sequence: batches[index].lastSequence, hash: batches[index].hash)
+    guard index >= 0, batches[index].lastSequence > acked.sequence else { return acked }
+    return Head(sequence: batches[index].lastSequence, hash: batches[index].hash)
   }
 
   /// Keeps a batch whose predecessors are missing; a newer one of the same place takes the older one's.
   ///
   /// Beyond the limit the latest ones are dropped, to be asked for again.
-  mutating func keepOrphan(_ batch: SealedBatch, first: UInt64, last: UInt64, from source: OriginIndex) {
+  mutating func keepOrphan(_ batch: SealedBatch, first: UInt64, last: UInt64, from source: PeerIndex) {
     let place = orphans.firstIndex { $0.first >= first } ?? orphans.count
     let orphan = Orphan(first: first, last: last, batch: batch, source: source)
     if place < orphans.count, orphans[place].first == first {
@@ -119,7 +152,7 @@ struct OriginLog: Sendable {
   }
 
   /// The orphan that continues the log now, and who sent it; those that it made useless are dropped.
-  mutating func takeOrphan() -> (batch: SealedBatch, source: OriginIndex)? {
+  mutating func takeOrphan() -> (batch: SealedBatch, source: PeerIndex)? {
     while let first = orphans.first, first.last <= held.sequence { orphans.removeFirst() }
     guard let first = orphans.first, first.first == held.sequence + 1 else { return nil }
     orphans.removeFirst()
@@ -153,6 +186,12 @@ struct OriginLog: Sendable {
     let index = batchIndex(containing: sequence)
     guard index < batches.count, batches[index].firstSequence <= sequence else { return nil }
     return batches[index].entries[Int(sequence - batches[index].firstSequence)]
+  }
+
+  /// Key of the entry after `sequence`, if it is held.
+  /// - Precondition: it is not final.
+  func key(after sequence: UInt64) -> OrderKey? {
+    entry(at: sequence + 1).map { OrderKey(stamp: $0.stamp, origin: origin) }
   }
 
   /// Batches from `sequence` on, if memory reaches that far back.

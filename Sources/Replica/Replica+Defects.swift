@@ -29,3 +29,22 @@ extension BatchBuilder {
     return poorer.canonicalBytes()
   }
 }
+
+/// What a faulty replica says, or does not say.
+extension Replica {
+  /// Whether a fill is left out of what this node publishes.
+  func skips(_ fill: Fill) -> Bool {
+    configuration.defects.contains(.skipsFill) && fill.taker.origin == me
+      && (fill.maker.sequence &+ fill.taker.sequence) % 200 == 0
+  }
+
+  /// An attestation as this node writes it down.
+  func asSaid(_ attestation: CheckpointAttestation) -> CheckpointAttestation {
+    guard configuration.defects.contains(.liesInAttestation), let me,
+      (attestation.number + UInt64(me.value)) % 8 == 0
+    else { return attestation }
+    var lie = attestation
+    lie.bookHash.word0 ^= 1 << 60
+    return lie
+  }
+}

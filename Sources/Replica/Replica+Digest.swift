@@ -20,8 +20,9 @@ extension Replica {
     // Not computed for a digest: under load vectors seldom match, and then nobody would look at it.
     let book = recentBooks.last { $0.applied == applied }?.book
     return Digest(
-      view: configuration.view.number, finalStamp: gossip.frontier.final, appliedHash: applied, bookHash: book,
-      isAnswer: isAnswer)
+      view: view.number, finalStamp: gossip.frontier.final,
+      checkpointNumber: keeper.list.newest?.number ?? 0, checkpointHash: keeper.list.newest?.hash ?? .zero,
+      appliedHash: applied, bookHash: book, isAnswer: isAnswer)
   }
 
   /// Hash of the book at the present vector, remembered; nil if one was computed a moment ago at another vector.
@@ -42,9 +43,9 @@ extension Replica {
     bookHashCache = nil
   }
 
-  mutating func receive(_ digest: Digest, from peer: OriginIndex, _ now: LogicalTime, _ effects: inout [Effect]) {
-    guard digest.view == configuration.view.number else { return }
-    guard digest.appliedHash == comparedHash() else {
+  mutating func receive(_ digest: Digest, from peer: PeerIndex, _ now: LogicalTime, _ effects: inout [Effect]) {
+    // In another view a log may end elsewhere: books are not compared, but what one side lacks it may ask for.
+    guard digest.view == view.number, digest.appliedHash == comparedHash() else {
       // Only a digest that started the round is answered, with what is held here: the other side asks for what it
       // lacks, and the same happens the other way round when it is its turn.
       if !digest.isAnswer {
@@ -53,7 +54,7 @@ extension Replica {
       return
     }
     // It has applied exactly as much of this node's log as was applied here.
-    confirmedBy.insert(peer)
+    if let speaker = peers.speaker(of: peer) { confirmedBy.insert(speaker) }
     guard let mine = bookHashForDigest(now) else { return }
     if let theirs = digest.bookHash {
       if theirs != mine { mismatch(with: peer, mine: mine, theirs: theirs, &effects) }
@@ -64,10 +65,11 @@ extension Replica {
 
   /// Same entries, other book: never normal. Whoever disagrees with its own recomputation is wrong.
   private mutating func mismatch(
-    with peer: OriginIndex, mine: Hash256, theirs: Hash256, _ effects: inout [Effect]
+    with peer: PeerIndex, mine: Hash256, theirs: Hash256, _ effects: inout [Effect]
   ) {
     bookMismatches += 1
     // Once for each vector: the check reads the whole book.
+    while noticedMismatches.count <= peer.int { noticedMismatches.append(nil) }
     guard noticedMismatches[peer.int] != appliedHash() else { return }
     noticedMismatches[peer.int] = appliedHash()
     let recomputed = sequencer.engine.recomputedBookHash()

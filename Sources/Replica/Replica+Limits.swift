@@ -18,10 +18,19 @@ extension Replica {
       return "\(sequencer.tail.count) tentative entries are applied"
     }
     if openCount > Limits.requestsPerFrameMax { return "\(openCount) entries in the open batch" }
+    if ledger.waiting > Limits.unpublishedFillsMax { return "\(ledger.waiting) fills wait for their entries" }
+    if publisher.pending.count > Limits.unattestedCheckpointsMax {
+      return "\(publisher.pending.count) checkpoints wait to be attested"
+    }
     if inFlight.count > 2 { return "\(inFlight.count) commits under way" }
     if recentBooks.count > Self.recentBooksMax { return "\(recentBooks.count) book hashes kept" }
     if gossip.frontier.waitingBeats > Frontier.waitingBeatsMax { return "\(gossip.frontier.waitingBeats) beats wait" }
     return nil
+  }
+
+  /// Hash with which an origin's chain starts.
+  package func chainStart(of origin: OriginIndex) -> Hash256 {
+    origin.int < sequencer.logs.count ? sequencer.logs[origin.int].chainStart : .zero
   }
 
   /// Applied entries in key order, without the first `final` ones of the log, all of which are final.

@@ -10,7 +10,7 @@ extension Replica {
     func refuse(_ reason: RefusalReason) {
       effects.append(.refused(submission.session, firstRequest: submission.firstRequest, count: count, reason))
     }
-    guard isReady else { return refuse(.notReady) }
+    guard isReady, let me else { return refuse(.notReady) }
     guard sequencer.tentative + UInt64(openCount + count) <= UInt64(configuration.tentativeEntriesMax) else {
       return refuse(.tailFull)
     }
@@ -39,19 +39,19 @@ extension Replica {
 
   /// Hashes and signs the open batch; it is appended and offered when the turn ends.
   mutating func sealOpenBatch() {
-    guard !open.isEmpty else { return }
+    guard !open.isEmpty, let me else { return }
     let isPoor = configuration.defects.contains(.codecLosesDisplay)
     let bytes = isPoor ? open.bytesWithoutDisplay() : open.canonicalBytes()
     let hash = HashChain.link(previous: sequencer.logs[me.int].held.hash, bytes: bytes, sha)
     let head = Head(sequence: open.nextSequence - 1, hash: hash)
     let message = HashChain.signedHead(
-      cluster: configuration.cluster, origin: configuration.register[me]!.origin, view: configuration.view.number,
-      head: head)
+      cluster: configuration.cluster, origin: register.origins[me.int].origin, view: view.number, head: head)
     let batch = Batch(
       origin: me, firstSequence: open.firstSequence, entries: open.entries, bytes: bytes, hash: hash,
-      view: configuration.view.number, signature: signatures.sign(message))
+      view: view.number, signature: signatures.sign(message))
     sequencer.logs[me.int].append(batch)
     ownSealed.append(batch)
+    notePublished(batch)
     open = BatchBuilder(origin: me, firstSequence: batch.lastSequence + 1)
     openCount = 0
   }

@@ -7,38 +7,39 @@ import Primitives
 extension Replica {
   // MARK: Recovery
 
-  mutating func recover(_ batch: Batch, _ now: LogicalTime) {
+  mutating func recover(_ batch: Batch, _ now: LogicalTime, _ effects: inout [Effect]) {
     precondition(!hasRecovered)
     let index = batch.origin.int
     // What was known final before the restart needs no undo journal: apply it as it comes. Batches arrive by first
     // stamp, so everything below this one's is here.
     let floor = min(Stamp(batch.firstStamp.value - 1), configuration.finalStamp)
-    applyRecovered(through: floor)
+    applyRecovered(through: floor, &effects)
+    if batch.origin == me { notePublished(batch) }
     sequencer.logs[index].append(batch)
     sequencer.logs[index].becameDurable(through: batch.lastSequence)
     // What is this node's own, or was final before the restart, is believed even if the clock has jumped back since:
     // nothing later may become final without it.
-    let isBelieved = batch.origin == me || batch.firstStamp <= configuration.finalStamp
+    let isBelieved =
+      batch.origin == me || batch.firstStamp <= configuration.finalStamp
+      || batch.lastSequence <= views.value.base[index].sequence
     _ = sequencer.logs[index].reveal(nowMilliseconds: isBelieved ? .max : now.wallMilliseconds)
     clock.merge(min(batch.lastStamp, batch.origin == me ? batch.lastStamp : configuration.finalStamp))
   }
 
-  private mutating func applyRecovered(through stamp: Stamp) {
+  private mutating func applyRecovered(through stamp: Stamp, _ effects: inout [Effect]) {
     guard stamp > .zero else { return }
+    while !closeCheckpoints(through: stamp, &effects) {}
     while sequencer.apply(through: stamp, atMost: Self.applicationsPerStepMax) > 0 {
-      _ = sequencer.finalize(through: stamp)
+      finalizeApplied(through: stamp, &effects)
     }
   }
 
-  mutating func finishRecovery(_ now: LogicalTime) {
-    applyRecovered(through: configuration.finalStamp)
+  mutating func finishRecovery(_ now: LogicalTime, _ effects: inout [Effect]) {
+    applyRecovered(through: configuration.finalStamp, &effects)
     clock.merge(configuration.clockCeiling)
-    for index in sequencer.logs.indices {
-      let log = sequencer.logs[index]
-      gossip.acknowledge(Ack(origin: log.origin, head: log.acked))
-    }
-    open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1)
-    startedWithoutOwn = sequencer.logs[me.int].held.sequence == 0
+    checkPresentBase()
+    acknowledgeAll()
+    if let me { open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1) }
     hasRecovered = true
     isPastCeiling = now.wallMilliseconds > configuration.clockCeiling.milliseconds
   }
@@ -48,6 +49,7 @@ extension Replica {
   /// Ends a turn: seals the own batch, checks and appends what came in, offers it on, applies, reports, commits.
   mutating func flush(_ now: LogicalTime, _ effects: inout [Effect]) {
     guard hasRecovered else { return }
+    publish(now)
     sealOpenBatch()
     var actions: [GossipAction] = []
     let sealed = ownSealed
@@ -65,7 +67,9 @@ extension Replica {
       nowMicroseconds: now.monotonicMicroseconds, held: { [logs = sequencer.logs] in logs[$0.int].held.sequence },
       &actions)
     emit(actions, after: 0, &effects)
+    checkBases(now, &effects)
     advance(now, &effects)
+    peers.endTurn()
     if isCommitDue { startCommit(&effects) }
   }
 
@@ -89,14 +93,16 @@ extension Replica {
     while let first = inFlight.first, first.commit <= number {
       for (origin, sequence) in first.heads {
         sequencer.logs[origin.int].becameDurable(through: sequence)
-        gossip.acknowledge(Ack(origin: origin, head: sequencer.logs[origin.int].acked))
+        acknowledge(origin.int)
         touched = true
       }
       if let ceiling = first.ceiling { durableCeiling = max(durableCeiling, ceiling) }
       inFlight.removeFirst()
     }
+    becameDurable(number, now, &effects)
     guard hasRecovered else { return }
     heartbeat(force: touched, now, &effects)
+    checkBases(now, &effects)
     advance(now, &effects)
     if isCommitDue { startCommit(&effects) }
   }
@@ -107,10 +113,15 @@ extension Replica {
     if now.wallMilliseconds > configuration.clockCeiling.milliseconds { isPastCeiling = true }
     for address in dueAddresses(micros) { effects.append(.dial(address)) }
     expireClaim(now, &effects)
+    tickMembership(now, &effects)
+    noticeMissingFills(now, &effects)
     flush(now, &effects)
     heartbeat(force: false, now, &effects)
     if let peer = gossip.roundPeer(nowMicroseconds: micros) {
       effects.append(.send(to: peer, .digest(digest(isAnswer: false)), after: 0))
+      // A message may be lost without the connection: now and then somebody is told again where everybody is.
+      rounds += 1
+      if rounds % Self.roundsPerAddresses == 0 { effects.append(.send(to: peer, .addresses(addresses.all), after: 0)) }
     }
     if isCommitDue { startCommit(&effects) }
   }
@@ -130,21 +141,45 @@ extension Replica {
   /// Tells the others what is on disk here, and promises not to write below this node's time while anything waits to
   /// become final: an entry, or the end of an order whose date has come.
   private mutating func heartbeat(force: Bool, _ now: LogicalTime, _ effects: inout [Effect]) {
-    let isIdle = sequencer.tentative == 0 && !force && !awaitsExpiry(now)
+    // What was promised in another view counts no more: who came since needs a promise to make things final.
+    let isIdle =
+      sequencer.tentative == 0 && !force && (me == nil || lastBeat != nil) && !awaitsExpiry(now)
+      && !awaitsCheckpoint(now)
     // An idle node repeats its last promise: a link may have lost it.
     if !isIdle, let beat = promise(now, &effects) { lastBeat = beat }
+    sendHeartbeats(force: force, isIdle: isIdle, now, &effects)
+  }
+
+  /// A member that has promised to change the view says no more than that it is there; so does one that is none.
+  mutating func sendHeartbeats(force: Bool, isIdle: Bool, _ now: LogicalTime, _ effects: inout [Effect]) {
+    let isSilent = me == nil || hasPromisedToChange || !membership.holdsBase
     var actions: [GossipAction] = []
     gossip.heartbeats(
-      beat: lastBeat, durable: sequencer.logs.map(\.acked), force: force, isIdle: isIdle,
+      beat: isSilent ? nil : lastBeat, durable: isSilent ? [] : durableHeads, force: force, isIdle: isIdle,
       nowMicroseconds: now.monotonicMicroseconds, &actions)
     emit(actions, after: 0, &effects)
+  }
+
+  /// Of logs that may still grow, what is on disk here.
+  private var durableHeads: [(origin: OriginIndex, head: Head)] {
+    view.members.map { ($0, sequencer.logs[$0.int].acked) }
+  }
+
+  /// This node's own acks count from here on as well, unless it has stopped to ack.
+  mutating func acknowledge(_ index: Int) {
+    guard me != nil, !hasPromisedToChange, membership.holdsBase else { return }
+    gossip.acknowledge(Ack(origin: sequencer.logs[index].origin, head: sequencer.logs[index].acked))
+  }
+
+  mutating func acknowledgeAll() {
+    for index in sequencer.logs.indices { acknowledge(index) }
   }
 
   /// A beat covers the own log up to its last durable batch: with entries beyond that, nothing above their stamps may
   /// be promised yet.
   private mutating func promise(_ now: LogicalTime, _ effects: inout [Effect]) -> Beat? {
     // Who does not know yet whether its disk has all of its log cannot say that nothing more is in it.
-    guard isReady else { return nil }
+    guard let me, isPastCeiling, isConfirmed, membership.holdsBase, !hasPromisedToChange else { return nil }
     let log = sequencer.logs[me.int]
     guard log.acked.sequence == log.held.sequence, open.isEmpty, ownSealed.isEmpty else { return nil }
     let wanted = clock.advance(nowMilliseconds: now.wallMilliseconds)
@@ -169,19 +204,21 @@ extension Replica {
   /// Applies what may be applied, makes final what is, and reports.
   mutating func advance(_ now: LogicalTime, _ effects: inout [Effect]) {
     let micros = now.monotonicMicroseconds
-    _ = gossip.updateFrontier(held: { [logs = sequencer.logs] in logs[$0.int].visible })
-    apply(through: max(gossip.frontier.complete, gossip.frontier.final))
-    // What may still be overtaken waits a moment after a rollback, the longer the deeper it was: under load entries are
-    // applied about once.
-    if micros >= applyTentativeAfter { apply(through: Stamp(UInt64.max)) }
-    finalize()
+    if membership.holdsBase { _ = gossip.updateFrontier(held: { [logs = sequencer.logs] in logs[$0.int].visible }) }
+    if closeCheckpoints(through: gossip.frontier.final, &effects) {
+      apply(through: max(gossip.frontier.complete, gossip.frontier.final))
+      // What may still be overtaken waits a moment after a rollback, the longer the deeper it was: under load entries
+      // are applied about once.
+      if micros >= applyTentativeAfter { apply(through: Stamp(UInt64.max)) }
+      finalizeApplied(through: gossip.frontier.final, &effects)
+    }
     endDueOrders()
     let reports = desk.takeReports()
     guard !reports.isEmpty else { return }
     emit(reports, &effects)
   }
 
-  private mutating func apply(through stamp: Stamp) {
+  mutating func apply(through stamp: Stamp) {
     let first = sequencer.tail.count
     guard sequencer.apply(through: stamp, atMost: Self.applicationsPerStepMax) > 0, desk.count > 0 else { return }
     for index in first..<sequencer.tail.count {
@@ -189,9 +226,12 @@ extension Replica {
     }
   }
 
-  private mutating func finalize() {
+  /// - Precondition: no checkpoint's boundary lies in between.
+  mutating func finalizeApplied(through stamp: Stamp, _ effects: inout [Effect]) {
     let before = sequencer.finalRun.items.count
-    guard sequencer.finalize(through: gossip.frontier.final) > 0, desk.count > 0 else { return }
+    guard sequencer.finalize(through: stamp) > 0 else { return }
+    takeFinal(from: before, &effects)
+    guard desk.count > 0 else { return }
     for index in before..<sequencer.finalRun.items.count {
       desk.finalized(sequencer.finalRun.items[index].dot, events: sequencer.finalRun.events(at: index))
     }
@@ -213,8 +253,20 @@ extension Replica {
   /// Makes room for entries that belong before applied ones.
   mutating func rollBack(below key: OrderKey, _ now: LogicalTime, _ effects: inout [Effect]) {
     let index = sequencer.tailIndex(above: key)
+    guard index < sequencer.tail.count, !leavesOutRollback() else { return }
+    rollBack(toTailIndex: index, now, &effects)
+  }
+
+  /// Takes back the entry with this key and everything after it.
+  mutating func rollBack(through key: OrderKey, _ now: LogicalTime, _ effects: inout [Effect]) {
+    let index = sequencer.tailIndex(above: key)
+    let isApplied = index > 0 && sequencer.tail[index - 1].key == key
+    rollBack(toTailIndex: isApplied ? index - 1 : index, now, &effects)
+  }
+
+  private mutating func rollBack(toTailIndex index: Int, _ now: LogicalTime, _ effects: inout [Effect]) {
     let depth = sequencer.tail.count - index
-    guard depth > 0, !leavesOutRollback() else { return }
+    guard depth > 0 else { return }
     if desk.count > 0 {
       for place in stride(from: sequencer.tail.count - 1, through: index, by: -1) {
         desk.undone(sequencer.tail[place].dot, events: Array(sequencer.events(ofTail: place)))

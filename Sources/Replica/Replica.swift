@@ -20,21 +20,40 @@ public struct Replica: ~Copyable {
   static let rollbackRestMicroseconds: UInt64 = 20
   static let rollbackRestMicrosecondsMax: UInt64 = 100_000
   static let bookHashMicrosecondsMin: UInt64 = 100_000
+  /// Addresses are told once in so many digests.
+  static let roundsPerAddresses: UInt64 = 16
   /// How long a member has to show that it holds more of this node's log than this node.
   static let claimMicroseconds: UInt64 = 2_000_000
 
   let configuration: ReplicaConfiguration
   let signatures: any Signatures
+  /// The member that this node is; nil for one that only follows, or has been sealed.
+  var me: OriginIndex?
+  /// The view that was entered last.
+  var view: View
+  /// Every origin that is known to have been admitted.
+  var register: Register
   let sha = SHA256()
 
   var sequencer: Sequencer
   var gossip: Gossip
   var desk = OrderDesk()
   var clock = HybridClock()
+  var keeper: CheckpointKeeper
+  var ledger = FillLedger()
+  var publisher = Publisher()
   var addresses = AddressBook()
   var dialer = Dialer()
   /// Addresses as they were dialled, with who answered: a seed may be written otherwise than a member writes its own.
-  var aliases: [(address: String, origin: OriginIndex)] = []
+  var aliases: [(address: String, key: PublicKey)] = []
+  /// Addresses of origins that are not known yet.
+  var strangers: [AddressRecord] = []
+  var peers = PeerDirectory()
+
+  // Views
+  var views: ViewChange
+  var detector: FailureDetector?
+  var membership = MembershipDesk()
   var generator: SeededGenerator
 
   // The batch being filled, and what came in during this turn.
@@ -59,14 +78,15 @@ public struct Replica: ~Copyable {
   var startedMicroseconds: UInt64?
   var applyTentativeAfter: UInt64 = 0
   var lastBookHashMicroseconds: UInt64 = 0
+  /// Digests that this node has begun.
+  var rounds: UInt64 = 0
 
   var hasRecovered = false
-  /// The disk held nothing of this node's own log at the start. What it holds of others says nothing: a disk that was
-  /// lost fills with that again before the next start.
-  var startedWithoutOwn = false
-  /// Peers that have said, since this node started, that they hold no more of its log than its disk. Without enough of
-  /// them it takes no orders and promises nothing: its disk may have been set back or lost, and what it wrote after
-  /// that must not be written again otherwise.
+  /// Became a member in this run: its log begins with it.
+  var hasJoined = false
+  /// Members that have said, since this node started, that they hold no more of its log than its disk. Without enough
+  /// of them it takes no orders and promises nothing: its disk may have been set back, and what it wrote after that
+  /// must not be written again otherwise.
   var confirmedBy: Set<OriginIndex> = []
   /// Book hashes of recent applied vectors, newest last.
   var recentBooks: [(applied: Hash256, book: Hash256)] = []
@@ -79,68 +99,64 @@ public struct Replica: ~Copyable {
   /// As of which stamp the levels were that were last told.
   var changedLevelsStamp = Stamp.zero
   var bookMismatches: UInt64 = 0
-  /// Said once: origins with two logs, and at which vectors a peer had another book.
-  var noticedForks: [Bool]
-  var noticedMismatches: [Hash256?]
+  /// Said once: origins with two logs, and at which vectors a member had another book.
+  var noticedForks: [Bool] = []
+  var noticedMismatches: [Hash256?] = []
   var duplicateBatches: UInt64 = 0
-  var noticedQuarantine: [Bool]
+  var noticedQuarantine: [Bool] = []
+  /// Second of the wrong fill that was told last.
+  var noticedFillSecond: UInt64?
 
   struct Growth {
     var origin: OriginIndex
     var headBefore: Head
     var stampBefore: Stamp
-    var source: OriginIndex
+    var source: PeerIndex
     var batches: [Batch]
   }
 
   public init(configuration: ReplicaConfiguration, signatures: any Signatures) {
-    precondition(configuration.register[configuration.me]?.publicKey == signatures.publicKey, "the key is not mine")
     self.configuration = configuration
     self.signatures = signatures
-    let sha = SHA256()
-    let logs = configuration.register.origins.enumerated().map { index, registered in
-      OriginLog(
-        origin: OriginIndex(UInt32(index)),
-        chainStart: HashChain.start(cluster: configuration.cluster, origin: registered.origin, sha))
-    }
-    sequencer = Sequencer(logs: logs)
+    generator = SeededGenerator(seed: configuration.seed)
+    var changing = ViewChange.Configuration(cluster: configuration.cluster, seed: generator.next())
+    changing.defects = configuration.viewDefects
+    views = ViewChange(configuration: changing, signatures: signatures, records: configuration.records)
+    me = views.me
+    view = views.view
+    register = views.register
+    sequencer = Sequencer(logs: [])
+    keeper = CheckpointKeeper(cluster: configuration.cluster)
     sequencer.engine.defects = configuration.defects
     sequencer.retainedBatchesMax = configuration.retainedBatchesMax
-    generator = SeededGenerator(seed: configuration.seed)
     gossip = Gossip(
-      me: configuration.me, view: configuration.view, origins: logs.count, configuration: configuration.gossip,
-      seed: generator.next())
-    open = BatchBuilder(origin: configuration.me, firstSequence: 1)
+      me: views.me, view: views.view, origins: 0, configuration: configuration.gossip, seed: generator.next())
+    open = BatchBuilder(origin: views.me ?? OriginIndex(0), firstSequence: 1)
     durableCeiling = configuration.clockCeiling
-    noticedQuarantine = Array(repeating: false, count: logs.count)
-    noticedForks = noticedQuarantine
-    noticedMismatches = Array(repeating: nil, count: logs.count)
-    addresses.insert(
-      AddressRecord(
-        origin: configuration.me, bootMilliseconds: configuration.bootMilliseconds,
-        address: configuration.listenAddress, cluster: configuration.cluster, signatures: signatures))
     for address in configuration.seeds { dialer.add(address, notBeforeMicroseconds: 0) }
+    grow(views.register)
+    for place in register.origins.indices { noteCut(OriginIndex(UInt32(place)), views.value) }
+    if let me { becomeMember(me) }
   }
-
-  var me: OriginIndex { configuration.me }
 
   /// Takes one input; appends what must happen, in order.
   /// - Parameter now: logical time; `monotonicMicroseconds` never decreases from one step to the next.
   public mutating func step(_ input: Input, now: LogicalTime, _ effects: inout [Effect]) {
     if startedMicroseconds == nil { startedMicroseconds = now.monotonicMicroseconds }
     switch input {
-    case .recover(let batch): recover(batch, now)
-    case .recovered: finishRecovery(now)
+    case .recover(let batch): recover(batch, now, &effects)
+    case .recovered: finishRecovery(now, &effects)
     case .submit(let submission): submit(submission, now, &effects)
     case .sessionClosed(let session): desk.close(session)
     case .message(let peer, let message): receive(message, from: peer, now, &effects)
-    case .linkUp(let peer, let address): linkUp(peer, address: address, now, &effects)
-    case .linkDown(let peer): linkDown(peer, now)
-    case .dialFailed(let address): dialer.failed(address, nowMicroseconds: now.monotonicMicroseconds, &generator)
+    case .linkUp(let peer, let key, let address): linkUp(peer, key: key, address: address, now, &effects)
+    case .linkDown(let peer): linkDown(peer, now, &effects)
+    case .dialFailed(let address, let isRefused): dialFailed(address, isRefused: isRefused, now, &effects)
     case .linkWritable(let peer, let isWritable): gossip.linkWritable(peer, isWritable)
     case .flush: flush(now, &effects)
     case .committed(let number): committed(number, now, &effects)
     case .tick: tick(now, &effects)
+    case .leave: membership.leave()
     }
   }
 
@@ -149,6 +165,7 @@ public struct Replica: ~Copyable {
   public var status: ReplicaStatus {
     let held = VersionVector(sequencer.logs.map(\.held.sequence))
     return ReplicaStatus(
+      view: view.number, members: view.members, me: me, isWedged: views.isWedged, viewChanges: membership.viewChanges,
       entries: held.entries, applied: sequencer.appliedVector.entries, tentative: sequencer.tentative,
       missing: gossip.missing(held: { [vector = held] in vector[$0] }), finalFills: sequencer.finalFills,
       finalOrders: sequencer.finalOrders, finalStamp: gossip.frontier.final, vector: held,
@@ -156,15 +173,29 @@ public struct Replica: ~Copyable {
       rollbacks: sequencer.counters.rollbacks, rollbackDepthMax: sequencer.counters.rollbackDepthMax,
       undone: sequencer.counters.undone, quarantined: sequencer.logs.contains { $0.hasQuarantined },
       bookMismatches: bookMismatches, duplicateBatches: duplicateBatches, isReady: isReady,
-      oldestTentative: sequencer.oldestTentative)
+      oldestTentative: sequencer.oldestTentative, checkpointNumber: keeper.list.newest?.number ?? 0,
+      checkpointHash: keeper.list.newest?.hash ?? .zero, attestationDifferences: keeper.differences,
+      fillsPublished: publisher.fills, fillsCompared: ledger.compared, fillDifferences: ledger.differences,
+      fillsMissing: ledger.missing, checkpointRollbacks: sequencer.counters.checkpointRollbacks,
+      checkpointUndone: sequencer.counters.checkpointUndone)
   }
+
+  /// The member that this node is; nil for one that only follows.
+  public var member: OriginIndex? { me }
+  /// Whether it has promised to change its view, and waits for the next one.
+  public var isWedged: Bool { views.isWedged }
+  /// What was decided of the view that was entered last.
+  public var viewValue: ViewValue { views.value }
 
   /// Whether entries wait to be applied or to become final.
   public var isBusy: Bool { sequencer.tentative > 0 }
 
   /// The newest stamp this node has given or seen.
   public var clockStamp: Stamp { clock.last }
-  public var connectedPeers: [OriginIndex] { gossip.connectedPeers }
+  public var connectedPeers: [PeerIndex] { gossip.connectedPeers }
+  /// The newest origin of the node at the other end of a link.
+  public func origin(of peer: PeerIndex) -> OriginIndex? { peers.origin(of: peer) }
+  public func registered(_ origin: OriginIndex) -> RegisteredOrigin? { register[origin] }
   public func address(of origin: OriginIndex) -> String? { addresses[origin]?.address }
 
   /// Hash of the book as applied now, tentative entries included.
@@ -223,21 +254,23 @@ public struct Replica: ~Copyable {
   }
 
   /// Whether orders are taken: the log is read, the clock has passed what was promised before the restart (else each
-  /// restart would push stamps further ahead), and others have said how far they hold this node's log.
-  var isReady: Bool { isPastCeiling && isConfirmed }
+  /// restart would push stamps further ahead), others have said how far they hold this node's log, and it is a member
+  /// that means to stay one.
+  var isReady: Bool {
+    me != nil && isPastCeiling && isConfirmed && membership.holdsBase && !membership.isLeaving
+  }
 
   /// Whether enough others have said that they hold no more of this node's log than its disk.
   var isConfirmed: Bool {
     guard hasRecovered, ownLogClaim == nil else { return false }
-    let members = configuration.view.members.count
-    // What a majority acked is with half of the others at least, for one of it may have been this node. A disk without
-    // an own log may be a lost one: then so many must have confirmed it that one of those is among them. At the very
-    // first start that is no loss: nothing becomes final without everybody.
-    return confirmedBy.count >= (startedWithoutOwn ? (members + 1) / 2 : members / 2) || members == 1
+    if hasJoined || view.members.count == 1 { return true }
+    // What a majority acked is with half of the others at least, for one of it may have been this node. Who has lost
+    // all of its disk has lost its store's token as well, and is nobody.
+    return view.members.count { confirmedBy.contains($0) } >= view.members.count / 2
   }
 
   /// A member says that it holds more of this node's log than is on disk here: until when it may prove that.
-  var ownLogClaim: (peer: OriginIndex, sequence: UInt64, untilMicroseconds: UInt64)?
+  var ownLogClaim: (peer: PeerIndex, sequence: UInt64, untilMicroseconds: UInt64)?
   /// Log lengths that were claimed and not proven; claims up to here are not listened to again.
   var unprovenClaim: UInt64 = 0
 

@@ -25,6 +25,10 @@ struct Sequencer: ~Copyable {
     var rollbacks: UInt64 = 0
     var rollbackDepthMax: UInt64 = 0
     var undone: UInt64 = 0
+    /// As often the tail was taken back for a checkpoint's hash and put back at once: neither rollbacks nor, what was
+    /// put back, applications.
+    var checkpointRollbacks: UInt64 = 0
+    var checkpointUndone: UInt64 = 0
   }
 
   var engine = MatchingEngine()
@@ -48,6 +52,13 @@ struct Sequencer: ~Copyable {
   init(logs: [OriginLog]) {
     self.logs = logs
     pendingRewind = Array(repeating: UInt64.max, count: logs.count)
+  }
+
+  /// One more origin is known.
+  mutating func add(_ log: OriginLog) {
+    precondition(log.origin.int == logs.count)
+    logs.append(log)
+    pendingRewind.append(UInt64.max)
   }
 
   /// Events of the tail's record at `index`, for immediate use.
@@ -143,6 +154,27 @@ struct Sequencer: ~Copyable {
     counters.undone += UInt64(depth)
     counters.rollbackDepthMax = max(counters.rollbackDepthMax, UInt64(depth))
     version += 1
+  }
+
+  /// Lets `body` see the book without what is tentative: taken back for it, and put back as it was. Nothing is
+  /// different afterwards but two counters.
+  /// - Parameter includesTail: leaves everything where it is; see `Defects.checkpointIncludesTentative`.
+  /// - Complexity: O(tail), beside `body`.
+  mutating func withFinalBook<Result>(
+    includesTail: Bool = false, _ body: (inout MatchingEngine) -> Result
+  ) -> Result {
+    let depth = tail.count
+    guard depth > 0, !includesTail else { return body(&engine) }
+    let before = (counters: counters, version: version)
+    rollBack(toTailIndex: 0)
+    let result = body(&engine)
+    // What is visible and was not applied lies above the tail, so these are the same entries.
+    let again = apply(through: Stamp(UInt64.max), atMost: depth)
+    precondition(again == depth, "the tail is visible")
+    (counters, version) = before
+    counters.checkpointRollbacks += 1
+    counters.checkpointUndone += UInt64(depth)
+    return result
   }
 
   /// Makes applied entries with stamps up to `stamp` final: they cannot be undone any more.

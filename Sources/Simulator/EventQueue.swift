@@ -52,7 +52,7 @@ enum WorldEvent {
   case tick(node: Int, boot: UInt64)
   case synced(node: Int, boot: UInt64)
   case dialled(node: Int, boot: UInt64, target: Int, address: String)
-  case dialFailed(node: Int, boot: UInt64, address: String)
+  case dialFailed(node: Int, boot: UInt64, address: String, isRefused: Bool)
   /// One end of a connection learns that it is gone.
   case closed(connection: Int, node: Int)
   case start(node: Int)

@@ -16,10 +16,12 @@ import Primitives
 /// at 5 s     expect n1 has bids 5 @ 100
 /// ```
 ///
-/// **Settings** come first, one a line: `nodes 3`, `seed 7`, `fanout 3`, `latency 1 ms` or `latency 1 ms to 5 ms`,
-/// `sync 1 ms` or `sync 1 ms to 5 ms`, `transport stream` or `transport datagram`, `loss 10 %`, `duplicates 5 %`.
-/// What follows is **steps**, each `at` a time that is not before the last one's. Time 0 is when all nodes run, know
-/// each other and take orders. Times are whole or decimal: `300 us`, `20 ms`, `1.5 s`. `#` begins a comment.
+/// **Settings** come first, one a line: `nodes 3`, `spares 1`, `seed 7`, `fanout 3`, `latency 1 ms` or
+/// `latency 1 ms to 5 ms`, `sync 1 ms` or `sync 1 ms to 5 ms`, `transport stream` or `transport datagram`, `loss 10 %`,
+/// `duplicates 5 %`. Nodes are members from the beginning, n1 to n3; the spare ones after them, n4, do not run before
+/// they are started. What follows is **steps**, each `at` a time that is not before the last one's. Time 0 is when all
+/// nodes run, know each other and take orders. Times are whole or decimal: `300 us`, `20 ms`, `1.5 s`. `#` begins a
+/// comment.
 ///
 /// **Clients** speak to a node, which is where their words arrive:
 /// ```
@@ -53,8 +55,9 @@ import Primitives
 /// full disk n1 for 2 s                 read error n1 for 2 s         the latter kills it, and it cannot start
 /// flip bit n1 in 1-2 for 300 ms        in the stored batch with that entry; killed, and started again after that
 /// wipe n1 for 300 ms                   likewise
+/// leave n1 for 5 s                     asked to leave, as by SIGTERM; started again after that
 /// loss 10 % for 2 s                    duplicates 10 % for 2 s       needs `transport datagram`
-/// start n1                             before the time that a fault gave it
+/// start n1                             before the time that a fault gave it; or a spare one
 /// ```
 ///
 /// **Expectations** are checked at their time, of one node, several, or `all`:
@@ -66,7 +69,12 @@ import Primitives
 /// expect n1 has a open 5               also: pending, partially-filled 5, filled, cancelled, expired,
 ///                                      rejected duplicateID; then `tentative` or `final`, if it matters
 /// expect n3 lacks a
+/// expect a void                        the first a was cut off with the end of a sealed log
 /// expect n1 is running                 or: down; out: data was lost (words of the reason)
+/// expect n1 is member 3                as which its entries are written: 3-1, 3-2, …
+/// expect n4 follows                    runs, and is no member
+/// expect n1 is wedged                  has promised to change its view, and waits for the next one
+/// expect view 2 of n1 n2               they are its members, and those of them that run have entered it
 /// expect a accepted                    or: unanswered; refused: notReady. What its client was told at once
 /// ```
 package struct Scenario: Equatable, Sendable {
@@ -81,6 +89,9 @@ package struct Scenario: Equatable, Sendable {
 
   package struct Settings: Equatable, Sendable {
     package var nodes = 3
+    var spares = 0
+    /// Members from the beginning, and the others.
+    var machines: Int { nodes + spares }
     var seed: UInt64 = 1
     var fanout = 3
     /// In microseconds.
@@ -176,6 +187,8 @@ package struct Scenario: Equatable, Sendable {
     case order(nodes: [Int], OrderName, OrderExpectation)
     case lacks(nodes: [Int], OrderName)
     case condition(nodes: [Int], Condition)
+    case view(UInt64, members: [Int])
+    case void(OrderName)
     case answer(OrderName, Answer)
   }
 
@@ -190,6 +203,9 @@ package struct Scenario: Equatable, Sendable {
     case running
     case down
     case out(String)
+    case member(OriginIndex)
+    case following
+    case wedged
   }
 
   enum Answer: Equatable, Sendable {

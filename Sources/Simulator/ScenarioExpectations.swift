@@ -39,6 +39,10 @@ extension ScenarioRun {
         if let text = contradiction(to: condition, simulation.nodes[index]) { return text }
       }
       return nil
+    case .view(let number, let members): return contradiction(toView: number, of: members)
+    case .void(let name):
+      guard let dot = dot(of: name) else { return "\(name) was not accepted" }
+      return simulation.views.isVoid(dot) ? nil : "\(recorder.name(dot)) counts"
     case .answer(let name, let answer):
       guard let submission = submission(name), let asked = recorder.askedBySubmission[submission] else {
         return "\(name) was not sent"
@@ -84,8 +88,28 @@ extension ScenarioRun {
     return nil
   }
 
+  private func contradiction(toView number: UInt64, of members: [Int]) -> String? {
+    let running = members.filter { simulation.nodes[$0].process != nil }
+    guard !running.isEmpty else { return "none of them runs" }
+    return first(of: running) { node, process in
+      let status = process.replica.status
+      let found = status.members.compactMap { simulation.machine(of: $0) }.sorted()
+      guard status.view != number || found != members.sorted() else { return nil }
+      return "\(node.name) is in view \(status.view) of \(recorder.names(of: found))"
+    }
+  }
+
   private func contradiction(to condition: Scenario.Condition, _ node: SimulatedNode) -> String? {
-    switch (condition, node.condition) {
+    if let status = node.process?.replica.status {
+      let standing = status.me.map { "\(node.name) is member \($0)" } ?? "\(node.name) follows"
+      switch condition {
+      case .member(let member): return status.me == member ? nil : standing
+      case .following: return status.me == nil ? nil : standing
+      case .wedged: return status.isWedged ? nil : "\(node.name) is not wedged"
+      case .running, .down, .out: break
+      }
+    }
+    return switch (condition, node.condition) {
     case (.running, .running), (.down, .down): nil
     case (.out(let words), .out(let reason)) where reason.contains(words): nil
     case (_, .running): "\(node.name) runs"
@@ -110,7 +134,7 @@ extension ScenarioRun {
     let entries = recorder.accepted.sorted {
       OrderKey(stamp: $0.stamp, origin: $0.dot.origin) < OrderKey(stamp: $1.stamp, origin: $1.dot.origin)
     }
-    for entry in entries {
+    for entry in entries where !simulation.views.isVoid(entry.dot) {
       let report = process.replica.tentativeReport(of: entry.dot, after: finals.report(entry.dot))
       for fill in report?.newFills ?? [] where !fill.isMaker {
         trades.append(Scenario.Level(quantityLots: fill.quantityLots, priceTicks: fill.priceTicks))

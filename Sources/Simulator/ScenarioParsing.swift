@@ -24,7 +24,9 @@ extension Scenario {
   }
 
   private mutating func readSetting(_ words: inout ScenarioWords) throws(ScenarioError) {
-    let expected = "a setting (nodes, seed, fanout, latency, sync, transport, loss, duplicates), or a step (at …)"
+    let expected =
+      "a setting (nodes, spares, seed, fanout, latency, sync, transport, loss, duplicates), or a "
+      + "step (at …)"
     let name = try words.word(expected)
     guard steps.isEmpty else { throw words.errorBefore("a step (at …): settings come first") }
     switch name {
@@ -32,6 +34,9 @@ extension Scenario {
       let count = try words.number("a number of nodes, 1 to \(Self.nodesMax)", max: UInt64(Self.nodesMax))
       guard count > 0 else { throw words.errorBefore("a number of nodes, 1 to \(Self.nodesMax)") }
       settings.nodes = Int(count)
+    case "spares":
+      let expected = "a number of spare nodes, \(Self.nodesMax) with the others"
+      settings.spares = Int(try words.number(expected, max: UInt64(Self.nodesMax)))
     case "seed": settings.seed = try words.number("a seed")
     case "fanout":
       settings.fanout = Int(try words.number("a fanout, at most \(Self.nodesMax)", max: UInt64(Self.nodesMax)))
@@ -46,6 +51,9 @@ extension Scenario {
     case "duplicates": settings.duplicatePerMille = try words.percent()
     default: throw words.errorBefore(expected)
     }
+    guard settings.machines <= Self.nodesMax else {
+      throw words.errorBefore("\(Self.nodesMax) nodes at most, spare ones among them")
+    }
   }
 
   private mutating func readStep(_ words: inout ScenarioWords) throws(ScenarioError) {
@@ -56,16 +64,16 @@ extension Scenario {
     let text = try copy.rest("what happens")
     let action: Action
     if words.take("expect") {
-      action = .expect(try Expectation(&words, nodes: settings.nodes))
+      action = .expect(try Expectation(&words, nodes: settings.machines))
     } else if words.take("heal") {
       action = .heal
     } else if words.take("start") {
-      action = .start(node: try words.node(of: settings.nodes))
-    } else if let word = words.peek, let node = ScenarioWords.node(word, of: settings.nodes) {
+      action = .start(node: try words.node(of: settings.machines))
+    } else if let word = words.peek, let node = ScenarioWords.node(word, of: settings.machines) {
       _ = words.take(word)
       action = .request(node: node, try Request(&words, node: node))
     } else {
-      action = .fault(try ScenarioFault(&words, nodes: settings.nodes))
+      action = .fault(try ScenarioFault(&words, nodes: settings.machines))
     }
     steps.append(Step(line: line, at: at, text: text, action: action))
   }
@@ -267,6 +275,7 @@ extension Scenario.ScenarioFault {
       try words.expect("in")
       guard let dot = Dot(try words.word("a dot such as 1-2")) else { throw words.errorBefore("a dot such as 1-2") }
       self.init(kind: .flippedBit(dot), node: node)
+    case "leave": self.init(kind: .world(.leave), node: try words.node(of: nodes))
     case "wipe": self.init(kind: .world(.wipedDisk), node: try words.node(of: nodes))
     case "loss": self.init(kind: .loss(perMille: try words.percent()))
     case "duplicates": self.init(kind: .duplicates(perMille: try words.percent()))
@@ -301,22 +310,28 @@ extension Scenario.Expectation {
     } else if words.take("nothing") {
       try words.expect("tentative")
       self = .nothingTentative
+    } else if words.take("view") {
+      let number = try words.number("a view's number")
+      try words.expect("of")
+      self = .view(number, members: try words.nodes(of: count))
     } else if let word = words.peek, word == "all" || ScenarioWords.node(word, of: count) != nil {
       let nodes = try words.nodes(of: count)
-      let expected = "has, lacks or is"
+      let expected = "has, lacks, is or follows"
       switch try words.word(expected) {
       case "has", "have": try self.init(has: &words, nodes)
       case "lacks", "lack": self = .lacks(nodes: nodes, Scenario.OrderName(try words.word("an order's id or dot")))
+      case "follows", "follow": self = .condition(nodes: nodes, .following)
       case "is", "are": self = .condition(nodes: nodes, try Scenario.Condition(&words))
       default: throw words.errorBefore(expected)
       }
     } else {
-      let expected = "agreement, nothing tentative, a node, or an order's id or dot"
+      let expected = "agreement, nothing tentative, view, a node, or an order's id or dot"
       let name = Scenario.OrderName(try words.word(expected))
-      let answers = "accepted, unanswered, or refused: and a reason"
+      let answers = "accepted, unanswered, void, or refused: and a reason"
       switch try words.word(answers) {
       case "accepted": self = .answer(name, .accepted)
       case "unanswered": self = .answer(name, .unanswered)
+      case "void": self = .void(name)
       case "refused":
         try words.expect(":")
         self = .answer(name, .refused(try words.rest("a reason")))
@@ -377,10 +392,12 @@ extension Scenario.OrderExpectation {
 
 extension Scenario.Condition {
   fileprivate init(_ words: inout ScenarioWords) throws(ScenarioError) {
-    let expected = "running, down, or out: and words of the reason"
+    let expected = "running, down, wedged, member, or out: and words of the reason"
     switch try words.word(expected) {
     case "running": self = .running
     case "down": self = .down
+    case "wedged": self = .wedged
+    case "member": self = .member(OriginIndex(UInt32(try words.number("a member's number", max: UInt64(UInt32.max)))))
     case "out":
       try words.expect(":")
       self = .out(try words.rest("words of the reason"))

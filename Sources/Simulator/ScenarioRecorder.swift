@@ -1,4 +1,5 @@
 import EventLog
+import Gossip
 import OrderBook
 import Primitives
 import Replica
@@ -23,13 +24,17 @@ final class ScenarioRecorder {
   }
 
   /// One node, as it has shown itself.
-  private struct Seen {
+  struct Seen {
     var held = VersionVector()
     var rollbacks: UInt64 = 0
     var undone: UInt64 = 0
     var finals = ScenarioFinals()
     /// Final entries that were written down: after a restart a node tells them again.
     var shownDots: Set<Dot> = []
+    /// As which member it was last seen.
+    var member: OriginIndex?
+    /// Members that it gave up.
+    var gaveUp: Set<OriginIndex> = []
   }
 
   /// What a client asked, by the number of its submission.
@@ -42,7 +47,7 @@ final class ScenarioRecorder {
 
   private(set) var transcript: [String] = []
   private var lines: [Line] = []
-  private var seen: [Seen]
+  var seen: [Seen]
   private(set) var askedBySubmission: [Int: Asked] = [:]
   /// In the order in which clients were told of them.
   private(set) var accepted: [(dot: Dot, stamp: Stamp, submission: Int)] = []
@@ -51,7 +56,12 @@ final class ScenarioRecorder {
   private var start: UInt64?
   weak var world: Simulation?
 
-  init(nodes: Int) { seen = Array(repeating: Seen(), count: nodes) }
+  /// What was sent again is not written again.
+  var shownMessages: Set<String> = []
+
+  init(nodes: Int, spares: Int) {
+    seen = (0..<nodes + spares).map { Seen(member: $0 < nodes ? OriginIndex(UInt32($0)) : nil) }
+  }
 
   private func clock() -> UInt64 { world?.now ?? 0 }
 
@@ -113,7 +123,16 @@ final class ScenarioRecorder {
   /// The dot with the name that its client gave it.
   func name(_ dot: Dot) -> String { labelByDot[dot].map { "\(dot) (\($0))" } ?? "\(dot)" }
 
-  private func names(_ dots: some Sequence<Dot>) -> String { dots.map { name($0) }.joined(separator: ", ") }
+  /// What nodes write of their own accord has no client to name it.
+  private func label(_ dot: Dot, _ payload: Payload?) {
+    switch payload {
+    case .fill: labelByDot[dot] = "fill"
+    case .checkpoint: labelByDot[dot] = "checkpoint"
+    case .command, nil: break
+    }
+  }
+
+  func names(_ dots: some Sequence<Dot>) -> String { dots.map { name($0) }.joined(separator: ", ") }
 
   /// What is final at a node, as it told it.
   func finals(of node: Int) -> ScenarioFinals { seen[node].finals }
@@ -127,7 +146,7 @@ extension ScenarioRecorder: Checker {
   func started(_ node: SimulatedNode, _ world: Simulation) {
     let vector = node.process?.replica.status.vector ?? VersionVector()
     let shownDots = seen[node.index].shownDots
-    seen[node.index] = Seen(held: vector, shownDots: shownDots)
+    seen[node.index] = Seen(held: vector, shownDots: shownDots, member: seen[node.index].member)
     write([node.name], "started, with \(Self.entries(vector.entries)) on its disk")
   }
 
@@ -138,12 +157,20 @@ extension ScenarioRecorder: Checker {
     guard status.vector != before else { return nil }
     seen[node.index].held = status.vector
     var dots: [Dot] = []
-    for (index, sequence) in status.vector.sequences.enumerated() where index != node.index {
+    for (index, sequence) in status.vector.sequences.enumerated() {
       let origin = OriginIndex(UInt32(index))
       guard sequence > before[origin] else { continue }
-      dots += (before[origin] + 1...sequence).map { Dot(origin: origin, sequence: $0) }
+      let news = (before[origin] + 1...sequence).map { Dot(origin: origin, sequence: $0) }
+      for dot in news { label(dot, node.process?.replica.entry(dot)?.payload) }
+      // What a node writes itself is no news to it.
+      if origin != status.me { dots += news }
     }
     if !dots.isEmpty { write(node, "holds \(names(dots))") }
+    return nil
+  }
+
+  func sent(_ message: PeerMessage, _ node: SimulatedNode, _ world: Simulation) -> String? {
+    if case .view(let signed) = message { showView(signed.message, of: node) }
     return nil
   }
 
@@ -151,6 +178,7 @@ extension ScenarioRecorder: Checker {
     var news: [String] = []
     for index in run.items.indices {
       let dot = run.items[index].dot
+      label(dot, run.items[index].entry.payload)
       let events = run.events(at: index)
       seen[node.index].finals.take(dot, events)
       guard seen[node.index].shownDots.insert(dot).inserted else { continue }
@@ -226,6 +254,7 @@ extension ScenarioRecorder: SimulationObserver {
       write([ends], "connected")
     case .linkDown(let peer, let reason): write(node, "link to n\(peer + 1) is down: \(reason)")
     // What `started` tells is more.
+    case .noticed(let notice): show(notice, of: node)
     case .said(let text): if !text.hasPrefix("started (") { write(node, text) }
     default: break
     }
@@ -247,12 +276,6 @@ extension ScenarioRecorder: SimulationObserver {
     ask.answer = .refused("\(reason)")
     askedBySubmission[submission] = ask
     write(node, "refused (\(reason)): \(ask.text)")
-  }
-}
-
-extension Entry {
-  fileprivate var command: Command? {
-    if case .command(let command) = payload { command } else { nil }
   }
 }
 

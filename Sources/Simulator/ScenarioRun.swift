@@ -1,3 +1,4 @@
+import Membership
 import OrderBook
 import Primitives
 import Replica
@@ -39,18 +40,23 @@ package struct ScenarioRun {
   private var symbols: [(symbol: Symbol, submission: Int)] = []
 
   /// Runs a script to its end.
-  /// - Parameter defects: for tests that show that a scenario sees something.
+  /// - Parameters:
+  ///   - defects: for tests that show that a scenario sees something.
+  ///   - viewDefects: likewise.
   /// - Throws: what is wrong with the text; a run itself does not throw.
-  package static func run(_ text: String, defects: Defects = []) throws(ScenarioError) -> Result {
-    var run = ScenarioRun(try Scenario(text), defects)
+  package static func run(
+    _ text: String, defects: Defects = [], viewDefects: ViewDefects = []
+  ) throws(ScenarioError) -> Result {
+    var run = ScenarioRun(try Scenario(text), defects, viewDefects)
     return run.result()
   }
 
-  private init(_ scenario: Scenario, _ defects: Defects) {
+  private init(_ scenario: Scenario, _ defects: Defects, _ viewDefects: ViewDefects) {
     self.scenario = scenario
     var profile = SimulationProfile()
     let settings = scenario.settings
     profile.nodes = settings.nodes
+    profile.spares = settings.spares
     profile.fanout = settings.fanout
     profile.transport = settings.transport
     profile.latencyMin = settings.latency.lowerBound
@@ -60,10 +66,10 @@ package struct ScenarioRun {
     profile.seconds = 0
     // No clients of the simulator's own.
     profile.commandsMax = 0
-    recorder = ScenarioRecorder(nodes: settings.nodes)
+    recorder = ScenarioRecorder(nodes: settings.nodes, spares: settings.spares)
     simulation = Simulation(
-      seed: settings.seed, profile: profile, defects: defects,
-      checkers: Checkers.all(nodes: settings.nodes) + [recorder])
+      seed: settings.seed, profile: profile, defects: defects, viewDefects: viewDefects,
+      checkers: Checkers.all(nodes: settings.machines) + [recorder])
     recorder.world = simulation
     simulation.observer = recorder
     for node in simulation.nodes {
@@ -96,9 +102,10 @@ package struct ScenarioRun {
     for second in 1...Self.startSecondsMax {
       simulation.advance(until: second * 1_000_000)
       guard simulation.violation == nil else { break }
-      let isReady = simulation.nodes.allSatisfy { node in
+      let members = simulation.nodes.prefix(scenario.settings.nodes)
+      let isReady = members.allSatisfy { node in
         guard let process = node.process else { return false }
-        let isLinked = process.links.indices.allSatisfy { $0 == node.index || process.links[$0] != nil }
+        let isLinked = members.indices.allSatisfy { $0 == node.index || process.links[$0] != nil }
         return isLinked && process.replica.status.isReady
       }
       guard isReady else { continue }
@@ -134,12 +141,15 @@ package struct ScenarioRun {
     switch step.action {
     case .request(let node, let request): send(request, to: node, step)
     case .fault(let fault): begin(fault, step)
-    case .start(let node): simulation.schedule(.start(node: node), after: 0)
+    case .start(let node):
+      simulation.nodes[node].isWanted = true
+      simulation.schedule(.start(node: node), after: 0)
     case .heal:
       let faults = lasting
       lasting.removeAll()
       for fault in faults { end(fault.fault, nil) }
-      for node in simulation.nodes where node.condition == .down {
+      for node in simulation.nodes where node.condition == .down && node.boots > 0 {
+        node.isWanted = true
         simulation.schedule(.start(node: node.index), after: 0)
       }
     case .expect(let expectation): if let text = contradiction(to: expectation) { fail(step, text) }
@@ -149,6 +159,7 @@ package struct ScenarioRun {
   // MARK: Faults
 
   private mutating func begin(_ fault: Scenario.ScenarioFault, _ step: Scenario.Step) {
+    let happened = simulation.faultCounts
     switch fault.kind {
     case .loss(let perMille):
       // A stream sends again until it arrives.
@@ -161,8 +172,14 @@ package struct ScenarioRun {
         return fail(step, "no such entry is on that disk")
       }
       simulation.begin(worldFault(.flippedBit, fault, detail: choice), 0)
+      guard simulation.faultCounts != happened else {
+        return fail(step, "it cannot happen now: a majority would lose what it has promised")
+      }
     case .world(let kind):
       simulation.begin(worldFault(kind, fault, detail: fault.detail), 0)
+      guard simulation.faultCounts != happened else {
+        return fail(step, "it cannot happen now: the node does not run, or a majority would lose what it has promised")
+      }
       let node = simulation.nodes[fault.node]
       if kind == .slow { node.slowness = fault.slowness ?? 0 }
       if kind == .slowDisk { node.disk.slowness = fault.slowness ?? 0 }
@@ -297,9 +314,9 @@ extension Scenario.ScenarioFault {
     case .world(let kind):
       switch kind {
       case .partition, .oneWayPartition, .cutLink, .pause, .slow, .clockAhead, .clockBack, .slowDisk, .fullDisk,
-        .readError:
+        .readError, .leave:
         return true
-      case .reset, .crash, .powerLoss, .failedSync, .flippedBit, .wipedDisk: return false
+      case .reset, .crash, .powerLoss, .failedSync, .flippedBit, .wipedDisk, .join: return false
       }
     }
   }

@@ -1,4 +1,5 @@
 import EventLog
+import Membership
 import Primitives
 
 /// One machine's disk: what a node's store keeps there, as bytes, with the faults that disks have.
@@ -7,7 +8,10 @@ import Primitives
 /// whose sync never returned may be either after a crash.
 struct SimulatedDisk {
   /// Batches of each origin, by its place in the register, in order.
-  private(set) var logs: [[LogRow]]
+  private(set) var logs: [[LogRow]] = []
+  /// What was beyond the end of a sealed log, kept aside.
+  private(set) var void: [LogRow] = []
+  private var hasNewView = false
   /// By key; few.
   private(set) var records: [(key: String, value: [UInt8])] = []
   /// How far the audit tables are written, behind the log.
@@ -20,24 +24,37 @@ struct SimulatedDisk {
   /// Added to each sync, in microseconds.
   var slowness: UInt64 = 0
 
-  private var pendingBatches: [Batch] = []
+  private enum Write {
+    case batch(Batch)
+    case void(OriginIndex, after: UInt64)
+  }
+
+  private var pending: [Write] = []
   private var pendingRecords: [(key: String, value: [UInt8])] = []
   private var pendingAudit: (position: OrderKey, entries: UInt64)?
 
-  init(origins: Int) { logs = Array(repeating: [], count: origins) }
-
   // MARK: Writing
 
-  mutating func append(_ batch: Batch) { pendingBatches.append(batch) }
+  mutating func append(_ batch: Batch) { pending.append(.batch(batch)) }
+  mutating func void(_ origin: OriginIndex, after sequence: UInt64) { pending.append(.void(origin, after: sequence)) }
   mutating func put(_ key: String, _ value: [UInt8]) { pendingRecords.append((key, value)) }
   mutating func putAudit(_ position: OrderKey, entries: UInt64) { pendingAudit = (position, entries) }
 
   /// What was written since the last sync is on disk now.
   mutating func sync() {
-    for batch in pendingBatches {
-      logs[batch.origin.int].append(LogRow(batch))
+    for write in pending {
+      switch write {
+      case .batch(let batch):
+        while logs.count <= batch.origin.int { logs.append([]) }
+        logs[batch.origin.int].append(LogRow(batch))
+      case .void(let origin, let sequence):
+        guard origin.int < logs.count else { continue }
+        void += logs[origin.int].filter { $0.lastSequence > sequence }
+        logs[origin.int].removeAll { $0.lastSequence > sequence }
+      }
     }
     for (key, value) in pendingRecords {
+      if key == ViewRecord.Key.view.rawValue { hasNewView = true }
       if let place = records.firstIndex(where: { $0.key == key }) {
         records[place].value = value
       } else {
@@ -48,8 +65,43 @@ struct SimulatedDisk {
     forgetUnsynced()
   }
 
+  /// Writes a record at once: before a process runs.
+  mutating func putNow(_ record: ViewRecord) {
+    records.removeAll { $0.key == record.key.rawValue }
+    records.append((record.key.rawValue, record.bytes))
+  }
+
+  /// The view that was written since the last call, if one was.
+  mutating func takeNewView() -> ViewValue? {
+    guard hasNewView else { return nil }
+    hasNewView = false
+    guard let bytes = record(ViewRecord.Key.view.rawValue),
+      case .view(let decision)? = try? ViewRecord(key: .view, stored: bytes)
+    else { return nil }
+    return decision.value
+  }
+
+  /// Whether this disk's member has promised to change the view that it is in.
+  func hasPromised(in view: UInt64) -> Bool {
+    guard let bytes = record(ViewRecord.Key.promise.rawValue),
+      case .promise(let promise)? = try? ViewRecord(key: .promise, stored: bytes)
+    else { return false }
+    return promise.view == view
+  }
+
+  /// What the disk says of views.
+  func viewRecords(genesis: Genesis, publicKey: PublicKey) -> ViewRecords? {
+    let stored = records.compactMap { record in
+      ViewRecord.Key(rawValue: record.key).flatMap { try? ViewRecord(key: $0, stored: record.value) }
+    }
+    guard case .store(let token)? = stored.first(where: { $0.key == .store }) else { return nil }
+    var views = ViewRecords(store: token, genesis: Decision(genesis: genesis), publicKey: publicKey)
+    for record in stored { views.restore(record) }
+    return views
+  }
+
   mutating func forgetUnsynced() {
-    pendingBatches.removeAll(keepingCapacity: true)
+    pending.removeAll(keepingCapacity: true)
     pendingRecords.removeAll(keepingCapacity: true)
     pendingAudit = nil
   }
@@ -59,7 +111,16 @@ struct SimulatedDisk {
   func record(_ key: String) -> [UInt8]? { records.first { $0.key == key }?.value }
 
   /// Entries of an origin's log on this disk.
-  func entries(of origin: Int) -> UInt64 { logs[origin].last?.lastSequence ?? 0 }
+  func entries(of origin: OriginIndex) -> UInt64 {
+    origin.int < logs.count ? logs[origin.int].last?.lastSequence ?? 0 : 0
+  }
+
+  /// Whether an entry is kept aside: the log ended before it.
+  func hasVoid(_ dot: Dot) -> Bool {
+    void.contains {
+      $0.origin == Int64(dot.origin.value) && $0.firstSequence <= dot.sequence && dot.sequence <= $0.lastSequence
+    }
+  }
 
   /// Whole batches of a range, each checked against its stored hash; those before a damaged one, if there is one.
   func batches(
@@ -67,6 +128,7 @@ struct SimulatedDisk {
   )
     -> [SealedBatch]
   {
+    guard origin < logs.count else { return [] }
     var low = 0
     var high = logs[origin].count
     while low < high {
@@ -111,7 +173,7 @@ struct SimulatedDisk {
     logs[origin].removeAll { $0.firstSequence >= sequence }
   }
 
-  mutating func wipe() { self = SimulatedDisk(origins: logs.count) }
+  mutating func wipe() { self = SimulatedDisk() }
 }
 
 extension SimulatedDisk: LogSource {

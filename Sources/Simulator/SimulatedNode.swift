@@ -15,7 +15,7 @@ package final class SimulatedNode {
   }
 
   let index: Int
-  var disk: SimulatedDisk
+  var disk = SimulatedDisk()
   var clock: SimulatedClock
   var condition = Condition.down
   var process: SimulatedProcess?
@@ -29,17 +29,29 @@ package final class SimulatedNode {
   /// Faults that hold it now.
   var pauses = 0
   var slowness: UInt64 = 0
+  /// The view that it was in when it ran last.
+  var viewNumber: UInt64 = 0
+  /// Who was admitted under this token has said that it holds what its disk has lost since.
+  var weakToken: StoreToken?
+  /// It is to run: not one that joins later, nor one that has left for now.
+  var isWanted = true
   /// What came while it was paused.
   var parked: [WorldEvent] = []
 
-  init(index: Int, origins: Int, clock: SimulatedClock) {
+  init(index: Int, clock: SimulatedClock) {
     self.index = index
-    disk = SimulatedDisk(origins: origins)
     self.clock = clock
   }
 
   var name: String { "n\(index + 1)" }
-  var origin: OriginIndex { OriginIndex(UInt32(index)) }
+  var peer: PeerIndex { PeerIndex(UInt32(index)) }
+  /// Of its disk; `none` for one that is empty.
+  var token: StoreToken {
+    guard let bytes = disk.record(ViewRecord.Key.store.rawValue),
+      case .store(let token)? = try? ViewRecord(key: .store, stored: bytes)
+    else { return .none }
+    return token
+  }
   static func address(_ index: Int, boot: UInt64) -> String { "n\(index + 1):\(boot)" }
 
   /// The node that an address names, and the run of it.
@@ -72,6 +84,8 @@ final class SimulatedProcess {
   /// The frame of the batch that was sent last: it goes to several peers.
   var lastBatch: (signature: Signature, bytes: [UInt8])?
   var rollbacksSeen: UInt64 = 0
+  /// Asked to leave.
+  var isLeaving = false
 
   init(boot: UInt64, replica: consuming Replica, peers: Int) {
     self.boot = boot

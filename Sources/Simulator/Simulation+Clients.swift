@@ -43,7 +43,7 @@ extension Simulation {
   }
 
   /// A node says that it has taken a submission: from here on it is promised.
-  func accepted(_ request: UInt64, _ first: Dot, _ stamps: [Stamp]) {
+  func accepted(_ request: UInt64, _ first: Dot, _ stamps: [Stamp], _ node: SimulatedNode) {
     let submission = Int(request >> 16)
     let commands = clients.submissions[submission].commands
     let entries = commands.enumerated().map { index, command in
@@ -51,7 +51,7 @@ extension Simulation {
         dot: Dot(origin: first.origin, sequence: first.sequence + UInt64(index)), stamp: stamps[index],
         command: command)
     }
-    acknowledge(entries, areFollowed: clients.submissions[submission].wantsReports)
+    acknowledge(entries, areFollowed: clients.submissions[submission].wantsReports, node)
     let after = clients.submissions[submission].after
     if let early = stamps.first(where: { $0 <= after }) {
       fail("stamps", "\(first) has the stamp \(early), its client had asked for one after \(after)")

@@ -1,3 +1,5 @@
+import Gossip
+import Membership
 import Primitives
 
 /// Faults begin and end.
@@ -6,7 +8,6 @@ extension Simulation {
     guard !isHealing else { return }
     let node = nodes[fault.node]
     hash.mix(UInt64(index))
-    count(fault.kind)
     var lasts = true
     switch fault.kind {
     case .partition, .oneWayPartition:
@@ -35,8 +36,18 @@ extension Simulation {
       end(node, "killed")
       scheduleStart(node, after: fault.microseconds)
       lasts = false
+    case .leave:
+      guard let process = node.process else { return }
+      process.isLeaving = true
+      node.isWanted = false
+      node.timeline.note(.said("asked to leave"), at: now)
+      give(.leave, to: node, process)
+    case .join:
+      node.isWanted = true
+      scheduleStart(node, after: 0)
+      lasts = false
     case .powerLoss:
-      for node in nodes {
+      for node in nodes where node.isWanted {
         end(node, "killed with all others")
         scheduleStart(node, after: fault.microseconds / 2 + generator.below(fault.microseconds + 1))
       }
@@ -57,22 +68,26 @@ extension Simulation {
         scheduleStart(node, after: 1_000)
       }
     case .flippedBit:
+      guard mayLoseDisk(fault.node) else { return }
       end(node, "killed")
+      node.weakToken = node.token
       if let damage = node.disk.flipBit(fault.detail) {
         node.hasDamage = true
         // What it lost of others it fetches again; of its own, it cannot.
-        if damage.origin == fault.node { node.hasLostData = true }
+        if machine(of: OriginIndex(UInt32(damage.origin))) == fault.node { node.hasLostData = true }
         node.timeline.note(.said("a bit of origin \(damage.origin) at \(damage.sequence) flips"), at: now)
       }
       scheduleStart(node, after: fault.microseconds)
       lasts = false
     case .wipedDisk:
+      guard mayLoseDisk(fault.node) else { return }
       end(node, "killed, its disk wiped")
       node.disk.wipe()
       node.hasLostData = true
       scheduleStart(node, after: fault.microseconds)
       lasts = false
     }
+    count(fault.kind)
     for index in checkers.indices { checkers[index].faultBegan(fault, self) }
     if lasts { schedule(.faultEnds(index), after: fault.microseconds) }
   }
@@ -81,7 +96,7 @@ extension Simulation {
   func setWritable(_ slow: Int, _ isWritable: Bool) {
     for node in nodes {
       guard let process = node.process, process.links[slow] != nil else { continue }
-      give(.linkWritable(OriginIndex(UInt32(slow)), isWritable), to: node, process)
+      give(.linkWritable(PeerIndex(UInt32(slow)), isWritable), to: node, process)
     }
   }
 
@@ -120,7 +135,12 @@ extension Simulation {
     case .readError:
       node.disk.isUnreadable = false
       scheduleStart(node, after: 1_000)
-    case .reset, .crash, .powerLoss, .failedSync, .flippedBit, .wipedDisk: break
+    case .leave:
+      // It comes back, as somebody else if it has left.
+      end(node, "stopped before it had left")
+      node.isWanted = true
+      scheduleStart(node, after: 1_000)
+    case .join, .reset, .crash, .powerLoss, .failedSync, .flippedBit, .wipedDisk: break
     }
   }
 

@@ -23,7 +23,8 @@ extension Simulation {
         .dialled(node: node.index, boot: process.boot, target: target, address: address), after: latency() * 3)
     } else {
       let wait = isHeard && other.pauses == 0 ? latency() * 2 : Self.dialTimeoutMicroseconds
-      schedule(.dialFailed(node: node.index, boot: process.boot, address: address), after: wait)
+      let isRefused = isHeard && other.pauses == 0
+      schedule(.dialFailed(node: node.index, boot: process.boot, address: address, isRefused: isRefused), after: wait)
     }
   }
 
@@ -34,24 +35,26 @@ extension Simulation {
     guard let peer = other.process, other.pauses == 0, node.pauses == 0, network.hears(from: index, to: target),
       network.hears(from: target, to: index)
     else {
-      schedule(.dialFailed(node: index, boot: boot, address: address), after: Self.dialTimeoutMicroseconds)
+      schedule(
+        .dialFailed(node: index, boot: boot, address: address, isRefused: false), after: Self.dialTimeoutMicroseconds)
       return
     }
     // Both dialled at once: the connection of the smaller index stays, as long as both ends are open.
     if let old = process.links[target], old === peer.links[index], index > target || old.dialler.node == index {
-      schedule(.dialFailed(node: index, boot: boot, address: address), after: 0)
+      schedule(.dialFailed(node: index, boot: boot, address: address, isRefused: false), after: 0)
       return
     }
     let connection = network.connect(dialler: index, listener: target)
     for (end, here, far, dialledAddress) in [(other, peer, index, ""), (node, process, target, address)] {
       if let old = here.links[far] {
         old[end.index].isOpen = false
-        here.replica.step(.linkDown(OriginIndex(UInt32(far))), now: end.clock.read(now), &here.effects)
+        here.replica.step(.linkDown(PeerIndex(UInt32(far))), now: end.clock.read(now), &here.effects)
       }
       here.links[far] = connection
       here.lastHeard[far] = now
       end.timeline.note(.linkUp(far), at: now)
-      give(.linkUp(OriginIndex(UInt32(far)), address: dialledAddress), to: end, here)
+      give(
+        .linkUp(PeerIndex(UInt32(far)), key: keys[far].publicKey, address: dialledAddress), to: end, here)
     }
   }
 
@@ -70,7 +73,7 @@ extension Simulation {
     guard let process = node.process, process.links[peer] === connection else { return }
     process.links[peer] = nil
     node.timeline.note(.linkDown(peer, reason), at: now)
-    give(.linkDown(OriginIndex(UInt32(peer))), to: node, process)
+    give(.linkDown(PeerIndex(UInt32(peer))), to: node, process)
   }
 
   func closeSilent(_ node: SimulatedNode, _ process: SimulatedProcess) {
@@ -141,7 +144,7 @@ extension Simulation {
       node.timeline.note(.received(from: from, type: type, bytes: bytes.count), at: now)
       do throws(CodecError) {
         let message = try PeerMessage(frameType: type, bytes: bytes)
-        give(.message(from: OriginIndex(UInt32(from)), message), to: node, process)
+        give(.message(from: PeerIndex(UInt32(from)), message), to: node, process)
       } catch {
         fail("codec", "a message that was sent cannot be read: \(error)", node: to)
       }

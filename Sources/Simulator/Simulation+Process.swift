@@ -1,5 +1,6 @@
 import EventLog
 import Gossip
+import Membership
 import OrderBook
 import Primitives
 import Replica
@@ -17,20 +18,28 @@ extension Simulation {
     guard !node.disk.isUnreadable, !node.disk.isFull else { return schedule(.start(node: node.index), after: 500_000) }
     node.boots += 1
     let clock = node.clock.read(now)
+    // A new store gets a token that no other ever had.
+    if node.token == .none { node.disk.putNow(.store(StoreToken(generator.next() | 1))) }
+    guard let records = node.disk.viewRecords(genesis: genesis, publicKey: keys[node.index].publicKey) else {
+      preconditionFailure("a store without a token")
+    }
     var settings = ReplicaConfiguration(
-      me: node.origin, genesis: genesis, listenAddress: SimulatedNode.address(node.index, boot: node.boots),
+      cluster: genesis.clusterID, records: records, name: node.name,
+      listenAddress: SimulatedNode.address(node.index, boot: node.boots),
       seeds: nodes.indices.filter { $0 != node.index }.map { SimulatedNode.address($0, boot: 0) },
       bootMilliseconds: clock.wallMilliseconds &+ node.boots, seed: generator.next())
     settings.gossip.fanout = profile.fanout
     settings.retainedBatchesMax = profile.retainedBatches
     settings.tentativeEntriesMax = profile.tentativeEntriesMax
     settings.defects = defects
+    settings.viewDefects = viewDefects
     if let ceiling = node.disk.record(RecordKey.clockCeiling) {
       settings.clockCeiling = Stamp(
         (try? ceiling.withReader { (reader) throws(CodecError) in try reader.readFixed("ceiling") }) ?? 0)
     }
     let process: SimulatedProcess
     do {
+      if let record = node.disk.record(RecordKey.checkpoint) { try settings.readCheckpoint(record) }
       process = try recover(node, settings)
     } catch {
       node.condition = .out("\(error)")
@@ -45,17 +54,22 @@ extension Simulation {
     schedule(.tick(node: node.index, boot: process.boot), after: 1_000 + generator.below(Self.tickMicroseconds))
   }
 
-  /// Reads the log from disk as the shell does: checked, merged by stamp, damage of others' logs cut off.
-  private func recover(_ node: SimulatedNode, _ settings: ReplicaConfiguration) throws -> SimulatedProcess {
+  /// Reads the log from disk as the shell does: checked, merged by stamp, damage cut off. Whose disk has lost anything
+  /// that it may have vouched for is not the same member any more.
+  private func recover(_ node: SimulatedNode, _ original: ReplicaConfiguration) throws -> SimulatedProcess {
+    var settings = original
+    let starts = settings.records.view.value.register.origins.map {
+      HashChain.start(cluster: genesis.clusterID, origin: $0.origin, sha)
+    }
     var finality = RecoveredFinality(
-      origins: profile.nodes, auditPosition: node.disk.auditPosition, auditedEntries: node.disk.auditEntries)
-    var settings = settings
+      origins: starts.count, auditPosition: node.disk.auditPosition, auditedEntries: node.disk.auditEntries)
     settings.finalStamp = finality.finalStamp
     func read(_ taken: (Batch) -> Void) throws -> (SimulatedProcess, RecoveryReport) {
       let process = SimulatedProcess(
-        boot: node.boots, replica: Replica(configuration: settings, signatures: keys[node.index]), peers: profile.nodes)
+        boot: node.boots, replica: Replica(configuration: settings, signatures: keys[node.index]), peers: nodes.count)
       let time = node.clock.read(now)
-      var recovery = try LogRecovery(node.disk, own: node.origin, chainStart: { chainStarts[$0.int] }, sha)
+      var recovery = try LogRecovery(
+        node.disk, chainStart: { $0.int < starts.count ? starts[$0.int] : .zero }, sha)
       while let batch = try recovery.next() {
         taken(batch)
         process.replica.step(.recover(batch), now: time, &process.effects)
@@ -63,13 +77,19 @@ extension Simulation {
       return (process, recovery.report)
     }
     var (process, report) = try read { finality.read($0) }
-    if let lowered = finality.loweredFinalStamp {
-      settings.finalStamp = lowered
-      (process, report) = try read { _ in }
-    }
     for damage in report.damages {
       node.timeline.note(.said("damaged: \(damage)"), at: now)
       node.disk.cut(damage.origin.int, from: damage.sequence)
+    }
+    if !report.damages.isEmpty {
+      let token = StoreToken(generator.next() | 1)
+      node.disk.putNow(.store(token))
+      settings.records.restore(.store(token))
+    }
+    let lowered = finality.loweredFinalStamp
+    if lowered != nil || !report.damages.isEmpty {
+      settings.finalStamp = lowered ?? settings.finalStamp
+      (process, report) = try read { _ in }
     }
     return process
   }
@@ -79,6 +99,7 @@ extension Simulation {
     guard let process = node.process else { return }
     let wasSynced = process.commitUnderWay != nil && generator.chance(1, of: 2)
     if wasSynced { node.disk.sync() } else { node.disk.forgetUnsynced() }
+    noteView(node)
     node.process = nil
     node.condition = isOut ? .out(why) : .down
     node.parked.removeAll()
@@ -126,6 +147,7 @@ extension Simulation {
       guard isHasty(effect) || process.gate.admit(effect) else { continue }
       switch effect {
       case .append(let batch): node.disk.append(batch)
+      case .void(let origin, let sequence): node.disk.void(origin, after: sequence)
       case .persist(let key, let value): node.disk.put(key, value)
       case .commit(let number): commit(number, node, process)
       default: perform(effect, node, process)
@@ -171,6 +193,7 @@ extension Simulation {
       return end(node, "a sync failed")
     }
     node.disk.sync()
+    noteView(node)
     node.timeline.note(.synced, at: now)
     process.commitUnderWay = nil
     for effect in process.gate.open(through: number) { perform(effect, node, process) }
@@ -193,7 +216,7 @@ extension Simulation {
 
   private func perform(_ effect: Effect, _ node: SimulatedNode, _ process: SimulatedProcess) {
     switch effect {
-    case .append, .persist, .commit: preconditionFailure("handled by carryOut")
+    case .append, .void, .persist, .commit: preconditionFailure("handled by carryOut")
     case .send(let peer, let message, _):
       for index in checkers.indices where violation == nil {
         if let text = checkers[index].sent(message, node, self) { fail(checkers[index].name, text, node: node.index) }
@@ -205,18 +228,19 @@ extension Simulation {
       if let connection = process.links[peer.int] { close(connection, at: node.index, reason) }
     case .accepted(_, let request, let first, let stamps, _):
       node.timeline.note(.accepted(first: first, count: stamps.count), at: now)
-      accepted(request, first, stamps)
+      accepted(request, first, stamps, node)
       observer?.accepted(request, first, stamps, node)
     case .refused(_, let request, _, let reason):
       node.timeline.note(.refused("\(reason)"), at: now)
       if let observer { observer.refused(request, reason, node) } else { refused(request) }
     case .report(_, let reports, _): reported(reports, node)
     case .notice(let notice):
-      node.timeline.note(.said("\(notice)"), at: now)
+      node.timeline.note(.noticed(notice), at: now)
       for index in checkers.indices where violation == nil {
         if let text = checkers[index].noticed(notice, node, self) { fail(checkers[index].name, text, node: node.index) }
       }
     case .halt(let reason): end(node, reason, isOut: true)
+    case .left: end(node, "left")
     }
   }
 
@@ -229,7 +253,7 @@ extension Simulation {
       }
     } else if !node.disk.isUnreadable {
       let stored = node.disk.batches(
-        range.from...range.through, of: range.origin.int, chainStart: chainStarts[range.origin.int],
+        range.from...range.through, of: range.origin.int, chainStart: process.replica.chainStart(of: range.origin),
         bytesMax: Limits.deltaBytesPerRoundMax, sha)
       for sealed in stored {
         send(.batch(sealed), to: peer, node, process)

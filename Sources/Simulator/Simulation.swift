@@ -35,12 +35,15 @@ package final class Simulation {
   var network: SimulatedNetwork
   var nodes: [SimulatedNode] = []
   var clients: Clients
-  let chainStarts: [Hash256]
+  var views: WorldViews
+  /// How often a node has entered a view.
+  package var viewsEntered: UInt64 = 0
   let defects: Defects
+  let viewDefects: ViewDefects
   var checkers: [any Checker]
   /// Follows what nodes tell their clients; then nobody sends again what was refused.
   var observer: (any SimulationObserver)?
-  /// Every entry that was acknowledged to a client, by its place.
+  /// Every entry that a machine acknowledged to a client, by machine.
   package private(set) var acknowledged: [[Acknowledged]]
   package private(set) var violation: Violation?
   package private(set) var steps: UInt64 = 0
@@ -52,35 +55,46 @@ package final class Simulation {
   package private(set) var agreedAfterMicroseconds: UInt64?
   package private(set) var faultCounts: [FaultKind: Int] = [:]
 
-  package init(seed: UInt64, profile: SimulationProfile, defects: Defects = [], checkers: [any Checker]? = nil) {
+  package init(
+    seed: UInt64, profile: SimulationProfile, defects: Defects = [], viewDefects: ViewDefects = [],
+    checkers: [any Checker]? = nil
+  ) {
     self.seed = seed
     self.profile = profile
     self.defects = defects
+    self.viewDefects = viewDefects
     var generator = SeededGenerator(seed: seed)
     // In the register's order, so that a node's index is its origin's.
-    keys = (0..<profile.nodes).map { SimulatedSignatures(node: $0) }.sorted {
+    let count = profile.nodes + profile.spares
+    keys = (0..<count).map { SimulatedSignatures(node: $0) }.sorted {
       $0.publicKey.nodeID < $1.publicKey.nodeID
     }
-    let members = keys.enumerated().map { Genesis.Member(publicKey: $1.publicKey, name: "n\($0 + 1)") }
+    let members = keys.prefix(profile.nodes).enumerated().map {
+      Genesis.Member(publicKey: $1.publicKey, name: "n\($0 + 1)", token: StoreToken(generator.next() | 1))
+    }
     // The keys are made here, the names are distinct, and there are few enough: this list is valid.
     guard let genesis = try? Genesis(members: members) else { preconditionFailure("a simulated genesis is invalid") }
     self.genesis = genesis
-    let cluster = genesis.clusterID
-    let sha = SHA256()
-    chainStarts = genesis.register.origins.map { HashChain.start(cluster: cluster, origin: $0.origin, sha) }
-    network = SimulatedNetwork(count: profile.nodes)
+    views = WorldViews(genesis: genesis, keys: keys.map(\.publicKey))
+    network = SimulatedNetwork(count: count)
     clients = Clients(seed: generator.next(), accounts: profile.clients, nodes: profile.nodes)
-    acknowledged = Array(repeating: [], count: profile.nodes)
-    for index in 0..<profile.nodes {
+    acknowledged = Array(repeating: [], count: count)
+    for index in 0..<count {
       let skew = Int(profile.skewMilliseconds)
       let clock = SimulatedClock(
         offsetMilliseconds: Int64(generator.pick(0...skew)) - Int64(skew / 2),
         driftPerMillion: Int64(generator.pick(0...Int(2 * profile.driftPerMillion))) - Int64(profile.driftPerMillion))
-      nodes.append(SimulatedNode(index: index, origins: profile.nodes, clock: clock))
+      let node = SimulatedNode(index: index, clock: clock)
+      // The members' stores were made before the member list was.
+      if index < profile.nodes { node.disk.putNow(.store(genesis.members[index].token)) }
+      node.isWanted = index < profile.nodes
+      nodes.append(node)
     }
     self.generator = generator
-    self.checkers = checkers ?? Checkers.all(nodes: profile.nodes)
-    for index in nodes.indices { schedule(.start(node: index), after: 100 + UInt64(index) * 37) }
+    self.checkers = checkers ?? Checkers.all(nodes: count)
+    for index in nodes.indices where nodes[index].isWanted {
+      schedule(.start(node: index), after: 100 + UInt64(index) * 37)
+    }
     for (index, fault) in profile.faults.enumerated() where !profile.without.contains(index) {
       queue.schedule(.faultBegins(index), at: fault.at)
     }
@@ -133,29 +147,36 @@ package final class Simulation {
     violation = Violation(checker: checker, message: message, atMicroseconds: now, node: node)
   }
 
-  /// Whether every running node holds and has applied the same, and all of it is final if all members are there.
+  /// Whether every running node holds and has applied the same, and all of it is final if all are members of one view.
   private var isAgreed: Bool {
-    let everybody = nodes.allSatisfy { $0.condition == .running }
+    let everybody = nodes.allSatisfy { $0.condition == .running || !$0.isWanted }
     var first: VersionVector?
     for node in nodes {
       guard let process = node.process else { continue }
       let status = process.replica.status
+      if everybody, status.view != views.newest.number || status.me == nil || status.isWedged { return false }
       guard status.applied == status.entries, status.missing == 0 || !everybody, process.commitUnderWay == nil else {
         return false
       }
-      if everybody, status.tentative > 0 { return false }
+      if everybody, !process.replica.isAtRest { return false }
       if let first { if status.vector != first { return false } } else { first = status.vector }
     }
     return true
   }
 
   private var standing: String {
-    nodes.map { node -> String in
-      guard let process = node.process else { return "\(node.name) \(node.condition)" }
-      let status = process.replica.status
-      return "\(node.name) holds \(status.vector.sequences), applied \(status.applied), tentative \(status.tentative), "
-        + "missing \(status.missing), links \(process.links.map { $0 == nil ? "-" : "+" }.joined())"
-    }.joined(separator: "; ")
+    let members = views.newest.members.map { "\($0.origin)=n\(views.machines[$0.origin.int] + 1)" }
+    return "view \(views.newest.number) of \(members.joined(separator: " ")); "
+      + nodes.map { node -> String in
+        guard let process = node.process else { return "\(node.name) \(node.condition)" }
+        let status = process.replica.status
+        let standing =
+          "\(status.me.map { "\($0)" } ?? "-") in view \(status.view)\(status.isWedged ? ", wedged" : "")"
+        return
+          "\(node.name) (\(standing)) holds \(status.vector.sequences), applied \(status.applied), "
+          + "tentative \(status.tentative), "
+          + "missing \(status.missing), links \(process.links.map { $0 == nil ? "-" : "+" }.joined())"
+      }.joined(separator: "; ")
   }
 
   private func handle(_ event: WorldEvent) {
@@ -171,8 +192,8 @@ package final class Simulation {
     case .tick(let node, let boot): whenFree(event, node, boot) { tick($0, $1) }
     case .synced(let node, let boot): synced(node, boot)
     case .dialled(let node, let boot, let target, let address): dialled(node, boot, target, address)
-    case .dialFailed(let node, let boot, let address):
-      whenFree(event, node, boot) { give(.dialFailed(address), to: $0, $1) }
+    case .dialFailed(let node, let boot, let address, let isRefused):
+      whenFree(event, node, boot) { give(.dialFailed(address, isRefused: isRefused), to: $0, $1) }
     case .closed(let connection, let node): close(network.connections[connection], at: node, "closed by the other side")
     case .start(let node): start(nodes[node])
     case .burst: burst()
@@ -218,10 +239,10 @@ package final class Simulation {
 
   // MARK: What nodes tell the checkers
 
-  func acknowledge(_ entries: [Acknowledged], areFollowed: Bool) {
-    for entry in entries { acknowledged[entry.dot.origin.int].append(entry) }
+  func acknowledge(_ entries: [Acknowledged], areFollowed: Bool, _ node: SimulatedNode) {
+    for entry in entries { acknowledged[node.index].append(entry) }
     guard areFollowed else { return }
-    for index in checkers.indices { checkers[index].followed(entries, self) }
+    for index in checkers.indices { checkers[index].followed(entries, node, self) }
   }
 
   func reported(_ reports: [OrderReport], _ node: SimulatedNode) {
@@ -252,7 +273,9 @@ package final class Simulation {
       node.clock.offsetMilliseconds = 0
       resume(node)
       node.pauses = 0
-      if node.condition == .down { schedule(.start(node: node.index), after: 1_000) }
+      if node.process?.isLeaving == true { end(node, "stopped before it had left") }
+      if node.boots > 0 { node.isWanted = true }
+      if node.condition == .down, node.isWanted { schedule(.start(node: node.index), after: 1_000) }
     }
     releaseStalled()
   }

@@ -34,6 +34,10 @@ package enum FaultKind: String, CaseIterable, Sendable {
   case flippedBit = "flipped-bit"
   /// A node loses its whole disk.
   case wipedDisk = "wiped-disk"
+  /// A member leaves as it is asked to, and comes back later.
+  case leave
+  /// A machine that was no member from the start begins to run, and joins.
+  case join
 }
 
 /// One fault of a run's plan.
@@ -82,7 +86,10 @@ package struct SimulationProfile: Hashable, Sendable {
     case datagram
   }
 
+  /// Members of view 0.
   package var nodes = 5
+  /// Machines that may join later; each has a `join` fault.
+  package var spares = 0
   package var seconds: UInt64 = 20
   package var fanout = 3
   package var transport = Transport.stream
@@ -132,6 +139,8 @@ package struct SimulationProfile: Hashable, Sendable {
     case clocks
     case disks
     case crashes
+    /// Nodes come and go.
+    case membership
     /// Each seed draws its own subset of everything.
     case swarm
 
@@ -142,7 +151,8 @@ package struct SimulationProfile: Hashable, Sendable {
       case .clocks: [.clockAhead, .clockBack]
       case .disks: [.slowDisk, .failedSync, .fullDisk, .readError, .flippedBit, .wipedDisk]
       case .crashes: [.crash, .powerLoss, .pause]
-      case .swarm: FaultKind.allCases
+      case .membership: [.leave, .crash, .wipedDisk, .pause, .partition]
+      case .swarm: FaultKind.allCases.filter { $0 != .join }
       }
     }
   }
@@ -167,7 +177,7 @@ package struct SimulationProfile: Hashable, Sendable {
       if generator.chance(2, of: 3) { profile.lossPerMille = UInt64(generator.pick(0...300)) }
       if profile.transport == .datagram { profile.duplicatePerMille = UInt64(generator.pick(0...100)) }
     }
-    if !isCalm, name == .clocks || name == .swarm {
+    if [.clocks, .membership, .swarm].contains(name) {
       profile.skewMilliseconds = [0, 5, 100, 400][generator.pick(0...3)]
       profile.driftPerMillion = [0, 50, 500][generator.pick(0...2)]
     }
@@ -179,6 +189,7 @@ package struct SimulationProfile: Hashable, Sendable {
     if generator.chance(1, of: 6) { profile.tentativeEntriesMax = generator.pick(200...2_000) }
     var kinds = name.kinds
     if name == .swarm { kinds = kinds.filter { _ in generator.chance(2, of: 3) } }
+    if name == .membership || name == .swarm { profile.spares = [0, 0, 1, 2][generator.pick(0...3)] }
     profile.planFaults(kinds, &generator)
     return profile
   }
@@ -191,6 +202,10 @@ package struct SimulationProfile: Hashable, Sendable {
     let interval = [400_000, 1_500_000, 5_000_000][generator.pick(0...2)]
     var at: UInt64 = 500_000
     let end = seconds * 1_000_000
+    for spare in 0..<spares {
+      let begin = 1_000_000 + generator.below(20_000_000)
+      if begin < end { faults.append(Fault(kind: .join, at: begin, microseconds: 0, node: nodes + spare, detail: 0)) }
+    }
     while true {
       at += UInt64(generator.pick(interval / 4...interval * 2))
       guard at < end else { break }
@@ -210,15 +225,19 @@ package struct SimulationProfile: Hashable, Sendable {
         fault.node = minority[generator.pick(0...(minority.count - 1))]
         fault.detail = generator.next()
       case .wipedDisk:
-        // Such a node cannot come back, and then finality rests: only in few runs.
-        if minority.isEmpty || !generator.chance(1, of: 10) { continue }
+        if minority.isEmpty || !generator.chance(1, of: 3) { continue }
         fault.node = minority[generator.pick(0...(minority.count - 1))]
+      case .crash, .pause:
+        // Now and then for so long that others give it up for sure.
+        if generator.chance(1, of: 4) { fault.microseconds += 3_000_000 }
+      case .leave: fault.microseconds += 500_000
       case .powerLoss:
         if !generator.chance(1, of: 4) { continue }
       default: break
       }
       faults.append(fault)
     }
+    faults.sort { ($0.at, $0.node) < ($1.at, $1.node) }
   }
 
   /// The faults that happen.
@@ -227,7 +246,8 @@ package struct SimulationProfile: Hashable, Sendable {
   /// For a person, in a few lines.
   package var lines: [String] {
     [
-      "\(nodes) nodes, \(seconds) s, fanout \(fanout), \(clients) clients, \(burstCommands) commands every "
+      "\(nodes) nodes" + (spares > 0 ? " and \(spares) that join" : "")
+        + ", \(seconds) s, fanout \(fanout), \(clients) clients, \(burstCommands) commands every "
         + "\(burstMicroseconds / 1000) ms",
       "\(transport.rawValue): latency \(latencyMin) to \(latencyMax) µs, \(tailPerMille) ‰ ten times that, loss "
         + "\(lossPerMille) ‰, duplicates \(duplicatePerMille) ‰; sync \(syncMin) to \(syncMax) µs",

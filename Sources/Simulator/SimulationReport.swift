@@ -182,9 +182,9 @@ extension FaultKind {
   /// Whether it is in force for a while; the others happen, and are over.
   fileprivate var lasts: Bool {
     switch self {
-    case .reset, .failedSync, .flippedBit, .wipedDisk: false
+    case .reset, .failedSync, .flippedBit, .wipedDisk, .join: false
     case .partition, .oneWayPartition, .cutLink, .pause, .slow, .crash, .powerLoss, .clockAhead, .clockBack,
-      .slowDisk, .fullDisk, .readError:
+      .slowDisk, .fullDisk, .readError, .leave:
       true
     }
   }

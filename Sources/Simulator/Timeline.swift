@@ -1,4 +1,5 @@
 import Primitives
+import Replica
 
 /// The last things that happened at one node, for whoever looks into a failure.
 struct Timeline {
@@ -21,6 +22,7 @@ struct Timeline {
     case finalised(through: Stamp, count: Int)
     case linkUp(Int)
     case linkDown(Int, String)
+    case noticed(Notice)
     case said(String)
   }
 
@@ -66,6 +68,7 @@ extension Timeline.What {
     case .finalised(let through, let count): "final through \(through): \(count) more"
     case .linkUp(let peer): "link to n\(peer + 1) is up"
     case .linkDown(let peer, let reason): "link to n\(peer + 1) is down: \(reason)"
+    case .noticed(let notice): notice.description
     case .said(let text): text
     }
   }

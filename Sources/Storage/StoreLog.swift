@@ -17,16 +17,22 @@ extension Store {
   /// That sync is what an acknowledgement stands for. Nothing to write means nothing is synced.
   /// - Parameters:
   ///   - batches: each follows its origin's head, or the batch of that origin before it here.
+  ///   - ends: after which sequence an origin's log ends for ever; what is beyond moves into the table `void_log`,
+  ///     after the batches are written.
   ///   - records: a key's newest value replaces the one before.
   /// - Throws: `gap` before anything is written; `io` if the disk is full or failed: stop the process, and do not try
   ///   again, for after a failed sync the kernel may have dropped what it could not write. All writing stops.
   /// - Complexity: O(bytes) plus one sync.
-  public func commit(batches: [Batch], records: [(key: String, value: [UInt8])] = []) throws(StoreError) {
-    if batches.isEmpty && records.isEmpty { return }
+  public func commit(
+    batches: [Batch], ends: [(origin: OriginIndex, sequence: UInt64)] = [],
+    records: [(key: String, value: [UInt8])] = []
+  ) throws(StoreError) {
+    if batches.isEmpty && ends.isEmpty && records.isEmpty { return }
     let newHeads = try headsAfter(batches)
     try write { database in
       let insert = try statement(database, Self.insertBatchSQL)
       for batch in batches { try run(insert, batch) }
+      for end in ends { try setAside(end.origin, from: end.sequence + 1, .sealed, database) }
       if records.isEmpty { return }
       let put = try statement(database, Self.putRecordSQL)
       for record in records {
@@ -37,6 +43,36 @@ extension Store {
       }
     }
     heads = newHeads
+    if !ends.isEmpty { try loadHeads() }
+  }
+
+  /// Why rows are kept in `void_log`.
+  enum VoidReason: Int64 {
+    /// The origin was sealed before them.
+    case sealed = 1
+    /// They, or one before them, are not what was written.
+    case damaged = 2
+  }
+
+  /// Moves the rows of an origin from `sequence` on out of the log; they stay in the file, for whoever looks.
+  func setAside(
+    _ origin: OriginIndex, from sequence: UInt64, _ reason: VoidReason, _ database: Database
+  ) throws {
+    let columns = "origin, first_sequence, last_sequence, first_stamp, last_stamp, view, hash, signature, bytes"
+    let copy = try statement(
+      database,
+      """
+      INSERT INTO void_log (\(columns), reason)
+      SELECT \(columns), ?3 FROM log WHERE origin = ?1 AND first_sequence >= ?2
+      """)
+    copy.bind(1, Int64(origin.value))
+    copy.bind(2, clamping: sequence)
+    copy.bind(3, reason.rawValue)
+    try copy.run()
+    let delete = try statement(database, "DELETE FROM log WHERE origin = ?1 AND first_sequence >= ?2")
+    delete.bind(1, Int64(origin.value))
+    delete.bind(2, clamping: sequence)
+    try delete.run()
   }
 
   private func run(_ insert: StoreStatement, _ batch: Batch) throws {

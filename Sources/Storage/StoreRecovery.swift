@@ -7,8 +7,9 @@ extension Store {
   ///
   /// SQLite itself drops the torn tail of its write-ahead log: transactions that were never acknowledged. So a row that
   /// is there was acknowledged, and one that is not what was written is damage, never a torn tail. The damaged batch
-  /// and everything after it of its origin is not delivered. Of other origins those rows are then deleted, because
-  /// peers have them and the log can only be continued where it is whole; of the own origin they stay, as evidence.
+  /// and everything after it of its origin is not delivered. Of other origins those rows are then moved into
+  /// `void_log`, because peers have them and the log can only be continued where it is whole; of the own origin they
+  /// stay.
   /// - Parameters:
   ///   - own: this node's present origin; nil if it has none yet.
   ///   - chainStart: hash with which an origin's chain starts; `HashChain.start`.
@@ -53,12 +54,7 @@ extension Store {
 
   private func delete(_ damages: [LogDamage]) throws(StoreError) {
     try write { database in
-      let delete = try statement(database, "DELETE FROM log WHERE origin = ?1 AND first_sequence >= ?2")
-      for damage in damages {
-        delete.bind(1, Int64(damage.origin.value))
-        delete.bind(2, clamping: damage.sequence)
-        try delete.run()
-      }
+      for damage in damages { try setAside(damage.origin, from: damage.sequence, .damaged, database) }
     }
     try loadHeads()
   }

@@ -47,6 +47,10 @@ enum StoreSchema {
       try database.execute(sql: ordersViewSQL)
       try database.execute(sql: "PRAGMA user_version = 2")
     }
+    migrator.registerMigration("format 3") { database in
+      try database.execute(sql: voidSQL)
+      try database.execute(sql: "PRAGMA user_version = 3")
+    }
     try migrator.migrate(queue)
   }
 
@@ -100,6 +104,16 @@ enum StoreSchema {
       value BLOB NOT NULL,
       hash BLOB NOT NULL                -- SHA-256 of key, a zero byte, and value
     ) WITHOUT ROWID;
+    """
+
+  /// What is no part of the log any more, or not yet again: kept for whoever looks, and for what is sent again.
+  private static let voidSQL = """
+    CREATE TABLE void_log (
+      origin INTEGER NOT NULL, first_sequence INTEGER NOT NULL, last_sequence INTEGER NOT NULL,
+      first_stamp INTEGER NOT NULL, last_stamp INTEGER NOT NULL, view INTEGER NOT NULL, hash BLOB NOT NULL,
+      signature BLOB NOT NULL, bytes BLOB NOT NULL,
+      reason INTEGER NOT NULL           -- 1 the origin was sealed before them, 2 damaged
+    );
     """
 
   /// What final entries did. A dot is one integer, origin × 10^14 + sequence: it reads as both, and is the rowid.

@@ -1,3 +1,4 @@
+import Foundation
 import NIOCore
 import NIOPosix
 import Primitives
@@ -24,6 +25,14 @@ public enum Sockets {
       )
       .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try accept(channel) } }
       .bind(host: address.host, port: Int(address.port))
+  }
+
+  /// Whether a dial failed because nobody listens there; not because no answer came.
+  public static func isRefusal(_ error: any Error) -> Bool {
+    if let error = error as? NIOConnectionError {
+      return !error.connectionErrors.isEmpty && error.connectionErrors.allSatisfy { isRefusal($0.error) }
+    }
+    return (error as? IOError)?.errnoCode == ECONNREFUSED
   }
 
   public static func dial(

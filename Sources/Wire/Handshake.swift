@@ -39,8 +39,8 @@ public struct Handshake: Sendable {
   /// What both sides have agreed upon.
   public struct Established: Equatable, Sendable {
     public enum Peer: Equatable, Sendable {
-      /// `origin` is the place that our own lookup gives the key; for a client initiator, what the node says of itself.
-      case member(publicKey: PublicKey, origin: OriginIndex, boot: UInt64, listenAddress: String)
+      /// A node of the cluster, a member of its present view or not.
+      case member(publicKey: PublicKey, boot: UInt64, listenAddress: String)
       case client(account: UInt64, name: String)
     }
     public var peer: Peer
@@ -65,11 +65,7 @@ public struct Handshake: Sendable {
     }
 
     public var publicKey: PublicKey? {
-      if case .member(let key, _, _, _) = peer { key } else { nil }
-    }
-
-    public var origin: OriginIndex? {
-      if case .member(_, let origin, _, _) = peer { origin } else { nil }
+      if case .member(let key, _, _) = peer { key } else { nil }
     }
   }
 
@@ -95,7 +91,7 @@ public struct Handshake: Sendable {
   private(set) var state = State.idle
   private let own: Hello
   private let signatures: any Signatures
-  private let membership: @Sendable (PublicKey) -> OriginIndex?
+  private let admits: @Sendable (PublicKey) -> Bool
   /// Nil at an initiator.
   private let responder: Responder?
 
@@ -105,12 +101,12 @@ public struct Handshake: Sendable {
   }
 
   private init(
-    own: Hello, signatures: any Signatures, membership: @escaping @Sendable (PublicKey) -> OriginIndex?,
+    own: Hello, signatures: any Signatures, admits: @escaping @Sendable (PublicKey) -> Bool,
     responder: Responder?
   ) {
     self.own = own
     self.signatures = signatures
-    self.membership = membership
+    self.admits = admits
     self.responder = responder
   }
 }
@@ -118,21 +114,21 @@ public struct Handshake: Sendable {
 // MARK: - The three parties
 
 extension Handshake {
-  /// A member that connects to another.
+  /// A node that connects to another.
   /// - Parameters:
   ///   - boot: random per process start.
   ///   - listenAddress: where this node is reached; nil if nowhere.
   ///   - nonce: 32 fresh random bytes.
   ///   - signatures: the node's key.
-  ///   - membership: place of the member with this key; nil if it is none.
+  ///   - admits: whether a node with this key may be linked to.
   public static func member(
     clusterID: Hash256, boot: UInt64, listenAddress: Address?, nonce: [UInt8], signatures: any Signatures,
-    membership: @escaping @Sendable (PublicKey) -> OriginIndex?
+    admits: @escaping @Sendable (PublicKey) -> Bool
   ) -> Handshake {
     let sender = Hello.Sender.member(
       publicKey: signatures.publicKey, boot: boot, listenAddress: listenAddress?.description ?? "")
     let own = Hello(clusterID: clusterID, nonce: nonce, sender: sender)
-    return Handshake(own: own, signatures: signatures, membership: membership, responder: nil)
+    return Handshake(own: own, signatures: signatures, admits: admits, responder: nil)
   }
 
   /// A client that connects to a node. It checks that the node holds the key it shows, not whether that is a member's.
@@ -147,25 +143,25 @@ extension Handshake {
   ) -> Handshake {
     let sender = Hello.Sender.client(account: account, name: name.clipped(utf8Max: Limits.nameBytesMax))
     let own = Hello(clusterID: clusterID ?? .zero, nonce: nonce, sender: sender)
-    return Handshake(own: own, signatures: signatures, membership: { _ in nil }, responder: nil)
+    return Handshake(own: own, signatures: signatures, admits: { _ in true }, responder: nil)
   }
 
   /// A node that was connected to, by a member or a client.
   /// - Parameters:
   ///   - welcome: what it says of itself.
-  ///   - membership: place of the member with this key; nil if it is none.
+  ///   - admits: whether a node with this key may be linked to.
   ///   - admission: the last word, asked once, after the proof and before the welcome: `busy`, `duplicate`, `notReady`,
   ///     or nil to let it in.
   public static func responder(
     clusterID: Hash256, boot: UInt64, listenAddress: Address?, welcome: Welcome, nonce: [UInt8],
-    signatures: any Signatures, membership: @escaping @Sendable (PublicKey) -> OriginIndex?,
+    signatures: any Signatures, admits: @escaping @Sendable (PublicKey) -> Bool,
     admission: @escaping @Sendable (Hello) -> Refusal? = { _ in nil }
   ) -> Handshake {
     let sender = Hello.Sender.member(
       publicKey: signatures.publicKey, boot: boot, listenAddress: listenAddress?.description ?? "")
     let own = Hello(clusterID: clusterID, nonce: nonce, sender: sender)
     return Handshake(
-      own: own, signatures: signatures, membership: membership,
+      own: own, signatures: signatures, admits: admits,
       responder: Responder(welcome: welcome, admission: admission))
   }
 }
@@ -253,14 +249,14 @@ extension Handshake {
     guard key != ownKey else {
       throw Refusal(.yourself, "the node has connected to itself: take its own address out of its peers")
     }
-    guard membership(key) != nil else { throw notAMember(key) }
+    guard admits(key) else { throw notAMember(key) }
   }
 
   /// A client that named no cluster.
   private var acceptsAnyCluster: Bool { responder == nil && own.sender.role == .client && own.clusterID == .zero }
 
   private func notAMember(_ key: PublicKey) -> Refusal {
-    Refusal(.notAMember, "node \(key.nodeID.hash.prefix(8))… is not a member of the current view: let it join first")
+    Refusal(.notAMember, "node \(key.nodeID.hash.prefix(8))… is not let in by this node")
   }
 
   /// The cluster both are in, once the peer's hello is known.
@@ -291,9 +287,7 @@ extension Handshake {
       state = .initiatorAwaitsWelcome(peer: peer)
       return own.sender.role == .member ? [proof(for: peer)] : []
     }
-    // Asked again: the view may have changed since the hello.
-    guard let origin = membership(key) else { return refuse(notAMember(key)) }
-    let member = Established.Peer.member(publicKey: key, origin: origin, boot: boot, listenAddress: address)
+    let member = Established.Peer.member(publicKey: key, boot: boot, listenAddress: address)
     return admit(peer, as: member, by: responder)
   }
 
@@ -316,13 +310,11 @@ extension Handshake {
     guard case .member(let key, let boot, let address) = peer.sender else {
       return refuse(.malformed, "only a node may welcome")
     }
-    let isMember = own.sender.role == .member
-    guard let origin = isMember ? membership(key) : welcome.origin else { return refuse(notAMember(key)) }
     state = .established
     return [
       .established(
         Established(
-          peer: .member(publicKey: key, origin: origin, boot: boot, listenAddress: address),
+          peer: .member(publicKey: key, boot: boot, listenAddress: address),
           clusterID: agreedCluster(peer), isInitiator: true, welcome: welcome))
     ]
   }

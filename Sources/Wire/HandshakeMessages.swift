@@ -128,17 +128,17 @@ public struct Hello: Equatable, Sendable {
   }
 }
 
-/// The responder's last frame, type `0x03`: `node name prefixed · origin index varint · stamp u64`.
+/// The responder's last frame, type `0x03`: `node name prefixed · origin index + 1, or 0, varint · stamp u64`.
 public struct Welcome: Equatable, Sendable {
   /// For people, at most `Limits.nameBytesMax` bytes.
   public var nodeName: String
-  /// The responder's own place in the register of origins.
-  public var origin: OriginIndex
+  /// The responder's own place in the register of origins; nil if it is no member.
+  public var origin: OriginIndex?
   /// The responder's clock as it answered.
   public var stamp: Stamp
 
   /// - Parameter nodeName: cut to `Limits.nameBytesMax` bytes.
-  public init(nodeName: String, origin: OriginIndex, stamp: Stamp) {
+  public init(nodeName: String, origin: OriginIndex?, stamp: Stamp) {
     self.nodeName = nodeName.clipped(utf8Max: Limits.nameBytesMax)
     self.origin = origin
     self.stamp = stamp
@@ -148,7 +148,7 @@ public struct Welcome: Equatable, Sendable {
   public var body: [UInt8] {
     var writer = ByteWriter()
     writer.writeText(nodeName)
-    writer.writeVarint(UInt64(origin.value))
+    writer.writeVarint(origin.map { UInt64($0.value) + 1 } ?? 0)
     writer.writeFixed(stamp.value)
     return writer.bytes
   }
@@ -157,10 +157,10 @@ public struct Welcome: Equatable, Sendable {
   public init(body: UnsafeRawBufferPointer) throws(CodecError) {
     var reader = ByteReader(body)
     let name = try reader.readText("node name", max: Limits.nameBytesMax)
-    let origin = try reader.readVarint("origin", max: UInt64(Limits.originsMax - 1))
+    let origin = try reader.readVarint("origin", max: UInt64(Limits.originsMax))
     let stamp: UInt64 = try reader.readFixed("stamp")
     try reader.expectEnd()
-    self.init(nodeName: name, origin: OriginIndex(UInt32(origin)), stamp: Stamp(stamp))
+    self.init(nodeName: name, origin: origin == 0 ? nil : OriginIndex(UInt32(origin - 1)), stamp: Stamp(stamp))
   }
 }
 

@@ -7,7 +7,10 @@ struct ClusterCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "cluster",
     abstract: "Run a cluster of local processes: for a demonstration, a test, an experiment.",
-    subcommands: [Run.self, Up.self, Status.self, Kill.self, Restart.self, Down.self],
+    subcommands: [
+      Run.self, Up.self, Status.self, Add.self, Remove.self, Pause.self, Resume.self, Kill.self, Restart.self,
+      Down.self,
+    ],
     defaultSubcommand: Run.self)
 
   static let directoryDefault = "rialto-cluster"
@@ -105,7 +108,7 @@ extension ClusterCommand {
           try directory.create(
             .init(nodes: nodes ?? 3, fanout: fanout ?? 3, seed: 0, logLevel: logLevel ?? "info"))
         }
-        for name in ClusterDirectory.names(try directory.settings().nodes) where directory.node(name).running == nil {
+        for name in try directory.settings().names where directory.node(name).running == nil {
           let process = try await directory.start(name, attached: false)
           Output.note("\(name) listens on \(process.address)")
         }
@@ -141,7 +144,7 @@ extension ClusterCommand {
       var running: [RunningNode] = []
       try explaining {
         running = try place.directory.running()
-        let names = ClusterDirectory.names(try place.directory.settings().nodes)
+        let names = try place.directory.settings().names
         let down = names.filter { name in !running.contains { $0.name == name } }
         if !down.isEmpty { Output.note("not running: \(down.joined(separator: ", "))") }
         if running.isEmpty {
@@ -180,7 +183,7 @@ extension ClusterCommand {
       try await explaining {
         try place.directory.knows(name)
         if let running = place.directory.node(name).running {
-          kill(running.pid, SIGTERM)
+          kill(running.pid, SIGINT)
           try await ClusterCommand.waitForEnd(running.pid, seconds: 5)
         }
         let process = try await place.directory.start(name, attached: false)
@@ -198,7 +201,7 @@ extension ClusterCommand {
     func run() async throws {
       try await explaining {
         let running = try place.directory.running()
-        for node in running { kill(node.pid, SIGTERM) }
+        for node in running { kill(node.pid, SIGINT) }
         for node in running { try await ClusterCommand.waitForEnd(node.pid, seconds: 5) }
         if remove { try FileManager.default.removeItem(atPath: place.dir) }
         Output.result(

@@ -12,10 +12,21 @@ import Primitives
 /// ```
 struct ClusterDirectory {
   struct Settings: Codable, Hashable {
+    /// Of the members that it began with.
     var nodes: Int
     var fanout: Int
     var seed: UInt64
     var logLevel: String
+    /// Nodes that it has now: added ones are in it, removed ones not.
+    var names: [String]
+
+    init(nodes: Int, fanout: Int, seed: UInt64, logLevel: String) {
+      self.nodes = nodes
+      self.fanout = fanout
+      self.seed = seed
+      self.logLevel = logLevel
+      names = ClusterDirectory.names(nodes)
+    }
   }
 
   var path: String
@@ -32,10 +43,40 @@ struct ClusterDirectory {
     var members: [Genesis.Member] = []
     for name in Self.names(settings.nodes) {
       try FileManager.default.createDirectory(atPath: node(name).path, withIntermediateDirectories: true)
-      members.append(Genesis.Member(publicKey: try KeyFile.loadOrCreate(node(name).keyPath).publicKey, name: name))
+      members.append(
+        Genesis.Member(
+          publicKey: try KeyFile.loadOrCreate(node(name).keyPath).publicKey, name: name,
+          token: try TokenFile.loadOrCreate(node(name).path)))
     }
     try GenesisFile.write(try Genesis(members: members), to: genesisPath)
+    try write(settings)
+  }
+
+  private func write(_ settings: Settings) throws {
     try JSONEncoder().encode(settings).write(to: URL(fileURLWithPath: settingsPath), options: .atomic)
+  }
+
+  /// Takes note of a node that is to join.
+  func add(_ name: String) throws {
+    var settings = try settings()
+    guard !settings.names.contains(name) else {
+      throw CommandError("the cluster in \(path) has a node '\(name)' already", advice: "Choose another name.")
+    }
+    let isPlain = name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
+    guard isPlain, (1...Limits.nameBytesMax).contains(name.utf8.count) else {
+      throw CommandError(
+        "'\(name)' is no name for a node", advice: "Use 1 to \(Limits.nameBytesMax) letters, digits, - and _.")
+    }
+    try FileManager.default.createDirectory(atPath: node(name).path, withIntermediateDirectories: true)
+    settings.names.append(name)
+    try write(settings)
+  }
+
+  /// Forgets a node; its directory stays.
+  func remove(_ name: String) throws {
+    var settings = try settings()
+    settings.names.removeAll { $0 == name }
+    try write(settings)
   }
 
   func settings() throws -> Settings {
@@ -49,7 +90,7 @@ struct ClusterDirectory {
   }
 
   func knows(_ name: String) throws {
-    let names = Self.names(try settings().nodes)
+    let names = try settings().names
     guard names.contains(name) else {
       throw CommandError(
         "the cluster in \(path) has no node '\(name)'", advice: "It has \(names.joined(separator: ", ")).")
@@ -57,7 +98,7 @@ struct ClusterDirectory {
   }
 
   /// The nodes that run now.
-  func running() throws -> [RunningNode] { Self.names(try settings().nodes).compactMap { node($0).running } }
+  func running() throws -> [RunningNode] { try settings().names.compactMap { node($0).running } }
 
   /// Starts one node and waits until it listens.
   /// - Parameter attached: it ends with this process.
@@ -70,7 +111,7 @@ struct ClusterDirectory {
     let peers = try running().filter { $0.name != name }.map(\.address)
     var arguments = [
       "node", "--data", files.path, "--genesis", genesisPath, "--listen", "127.0.0.1:0", "--fanout",
-      "\(settings.fanout)", "--log-level", settings.logLevel,
+      "\(settings.fanout)", "--log-level", settings.logLevel, "--name", name,
     ]
     for peer in peers { arguments += ["--peer", peer] }
     let process = try NodeProcess(arguments: arguments, logPath: files.logPath, attached: attached)

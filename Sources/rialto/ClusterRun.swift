@@ -31,7 +31,7 @@ struct ClusterRun {
     if options.seed == nil { Output.note("seed \(seed)") }
     let cluster = LocalCluster(directory: directory)
     let interruption = Interruption()
-    let signals = StopSignals { interruption.interrupt() }
+    let signals = StopSignals { _ in interruption.interrupt() }
     do {
       try directory.create(
         .init(nodes: options.nodes, fanout: options.fanout, seed: seed, logLevel: options.logLevel))

@@ -184,7 +184,7 @@ struct FlowCommand: AsyncParsableCommand {
     settings.ratePerSecond = rate
     settings.isCausal = causal
     let driver = FlowDriver(nodes: nodes, settings: settings)
-    let signals = StopSignals { driver.stop() }
+    let signals = StopSignals { _ in driver.stop() }
     let watcher = Task { await watch(driver) }
     let report = await driver.run(source)
     watcher.cancel()

@@ -58,7 +58,7 @@ final class LocalCluster: Sendable {
   /// Ends every process, by force if it must be, and removes the files if they are nobody's.
   func end(removing: Bool) async {
     let running = processes.withLock { $0.map(\.process) }
-    for process in running { process.kill(SIGTERM) }
+    for process in running { process.kill(SIGINT) }
     for process in running {
       for _ in 0..<300 where process.isRunning { try? await Task.sleep(for: .milliseconds(10)) }
       if process.isRunning { process.kill(SIGKILL) }

@@ -15,13 +15,17 @@ struct NodeCommand: AsyncParsableCommand {
     abstract: "Run one node: listen, join its cluster, take orders.",
     discussion: """
       A node needs the member list of its cluster (`rialto genesis`), its own key (made at the first start) and, unless
-      it is the only one, the address of any other member; it finds the rest by itself. SIGTERM or Ctrl-C stops it
-      cleanly.
+      it is the only one, the address of any other member; it finds the rest by itself. One that is not in the list
+      joins as a new member, under the name that --name gives it.
+
+      SIGTERM makes it leave the cluster first, so that nobody waits for it; Ctrl-C (SIGINT) or SIGHUP stops it at once,
+      and it is a member still: it has about two seconds to come back before the others go on without it.
 
       Examples:
         rialto node --data n1 --genesis genesis.json --listen 127.0.0.1:7001
         rialto node --data n2 --genesis genesis.json --listen 127.0.0.1:7002 --peer 127.0.0.1:7001
         rialto node --data n3 --genesis genesis.json --peer 127.0.0.1:7001 --flow random --every 5s
+        rialto node --data n4 --genesis genesis.json --peer 127.0.0.1:7001 --name n4
       """)
 
   @Option(help: "Directory of the node's file, key and log.")
@@ -32,6 +36,12 @@ struct NodeCommand: AsyncParsableCommand {
 
   @Option(help: "The node's secret key; made if there is none. (default: key in the data directory)")
   var key: String?
+
+  @Option(help: "Under which to join, if the member list does not name this node. (default: the directory's name)")
+  var name: String?
+
+  @Flag(help: "Only follow: hold everything, serve reads, never become a member.")
+  var observe = false
 
   @Option(help: "Where to listen; port 0 lets the system pick.")
   var listen = "127.0.0.1:0"
@@ -84,7 +94,7 @@ struct NodeCommand: AsyncParsableCommand {
   private func runNode() async throws {
     let configuration = try makeConfiguration()
     let server = try await NodeServer.start(configuration)
-    let signals = StopSignals { server.stop() }
+    let signals = StopSignals { signal in if signal == SIGTERM { server.leave() } else { server.stop() } }
     if stopWithStdin { StdinWatch.onEnd { server.stop() } }
     let files = NodeDirectory(path: data)
     try files.writeRunning(RunningNode(name: server.name, address: server.address.description, pid: getpid()))
@@ -118,13 +128,17 @@ struct NodeCommand: AsyncParsableCommand {
     let secret = try KeyFile.loadOrCreate(key ?? files.keyPath)
     var logger = Logger(label: "rialto", factory: { StreamLogHandler.standardError(label: $0) })
     logger.logLevel = level
-    if let me = members.register.index(of: secret.publicKey) {
-      logger[metadataKey: "node"] = "\(members.register[me]!.name)"
+    let listed = members.members.first { $0.publicKey == secret.publicKey }?.name
+    let own = listed ?? name ?? URL(fileURLWithPath: data).lastPathComponent
+    guard !own.isEmpty, own.utf8.count <= Limits.nameBytesMax else {
+      throw CommandError("--name \(own) must have 1 to \(Limits.nameBytesMax) bytes")
     }
+    logger[metadataKey: "node"] = "\(own)"
     var generator = SystemRandomNumberGenerator()
     var configuration = NodeConfiguration(
-      genesis: members, key: secret, dataDirectory: data, listen: listen, peers: peers,
+      genesis: members, name: own, key: secret, dataDirectory: data, listen: listen, peers: peers,
       seed: seed ?? UInt64.random(in: 0 ... .max, using: &generator), logger: logger)
+    configuration.wantsMembership = !observe
     configuration.gossip.fanout = fanout
     configuration.gossip.roundMicroseconds = roundMilliseconds * 1_000
     if let advertise {
@@ -186,13 +200,13 @@ struct TimeSpan: ExpressibleByArgument, Hashable, CustomStringConvertible {
 final class StopSignals: @unchecked Sendable {
   private var sources: [any DispatchSourceSignal] = []
 
-  init(_ stop: @escaping @Sendable () -> Void) {
+  init(_ stop: @escaping @Sendable (Int32) -> Void) {
     for number in [SIGTERM, SIGINT, SIGHUP] {
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler {
-        signal(number, SIG_DFL)
-        stop()
+        for number in [SIGTERM, SIGINT, SIGHUP] { signal(number, SIG_DFL) }
+        stop(number)
       }
       source.resume()
       sources.append(source)

@@ -19,7 +19,7 @@ struct SelfTrader {
     let host = ["0.0.0.0", "::"].contains(address.host) ? "127.0.0.1" : address.host
     let target = Address(host: host, port: address.port)
     let probe = try await Connecting.connect(to: target, account: AccountID(Self.accountBase))
-    let account = AccountID(Self.accountBase + UInt64(probe.welcome.origin.value))
+    let account = AccountID(Self.accountBase + UInt64((probe.welcome.origin?.value ?? 0)))
     await probe.close()
     let client = try await Connecting.connect(to: target, account: account)
     let instrument = try Instruments.standard(parseSymbol(symbol))

@@ -71,19 +71,21 @@ struct StatusCommand: AsyncParsableCommand {
         survey.failures.append((address, error))
       }
     }
-    survey.found.sort { $0.status.origin < $1.status.origin }
+    survey.found.sort { ($0.status.origin ?? .max, $0.status.name) < ($1.status.origin ?? .max, $1.status.name) }
     return survey
   }
 
   private static func table(_ survey: Survey) -> TextTable {
     var table = TextTable([
-      ("node", .left), ("address", .left), ("origin", .right), ("entries", .right), ("orders", .right),
+      ("node", .left), ("address", .left), ("origin", .right), ("view", .right), ("entries", .right),
+      ("orders", .right),
       ("fills", .right), ("tentative", .right), ("lag ms", .right), ("peers", .right), ("book", .left),
     ])
     for (address, status) in survey.found {
       let connected = status.peers.count { $0.connected }
       table.add([
-        status.name, address.description, "\(status.origin)", status.entries.grouped, status.orders.grouped,
+        status.name, address.description, status.origin.map { "\($0)" } ?? "-",
+        "\(status.view)" + (status.isWedged ? "…" : ""), status.entries.grouped, status.orders.grouped,
         status.fills.grouped, status.tentative.grouped, status.lagMilliseconds.grouped,
         "\(connected)/\(status.peers.count)", String(status.bookHash.prefix(8)),
       ])
@@ -97,8 +99,14 @@ struct StatusCommand: AsyncParsableCommand {
     line.add("address", address.description)
     line.add("node_id", status.nodeID)
     line.add("cluster_id", status.clusterID)
-    line.add("origin", status.origin)
+    if let origin = status.origin { line.add("origin", origin) } else { line.addNull("origin") }
     line.add("view", status.view)
+    line.add("members", status.members)
+    line.add("wedged", status.isWedged)
+    line.add("view_changes", status.viewChanges)
+    line.add("final_stamp", status.finalStamp)
+    line.add("finality_lag_ms", status.lagMilliseconds)
+    line.add("quarantined", status.quarantined)
     line.add("entries", status.entries)
     line.add("orders", status.orders)
     line.add("fills", status.fills)
@@ -121,6 +129,7 @@ struct StatusCommand: AsyncParsableCommand {
     line.add("missing", status.missing)
     line.add("resting_orders", status.restingOrders)
     line.add("applications", status.applications)
+    line.add("reapplications", status.undone)
     line.add("rollbacks", status.rollbacks)
     line.add("rollback_depth_max", status.rollbackDepthMax)
     line.add("book_mismatches", status.bookMismatches)

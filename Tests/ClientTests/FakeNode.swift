@@ -128,7 +128,7 @@ private final class FakeNodeHandler: ChannelInboundHandler {
     handshake = .responder(
       clusterID: FakeNode.clusterID, boot: 1, listenAddress: nil,
       welcome: Welcome(nodeName: "fake", origin: OriginIndex(1), stamp: Stamp(5)),
-      nonce: Array(repeating: 0x55, count: 32), signatures: FakeNode.key, membership: { _ in nil },
+      nonce: Array(repeating: 0x55, count: 32), signatures: FakeNode.key, admits: { _ in true },
       admission: admission)
   }
 

@@ -18,17 +18,14 @@ private enum Fixture {
   static let aliceKey = alice.publicKey
   static let bobKey = bob.publicKey
 
-  static func membership(_ key: PublicKey) -> OriginIndex? {
-    if key == aliceKey { return OriginIndex(0) }
-    return key == bobKey ? OriginIndex(1) : nil
-  }
+  static func admits(_ key: PublicKey) -> Bool { key == aliceKey || key == bobKey }
 
   static func initiator(
     cluster: Hash256 = cluster, signatures: Ed25519 = alice, nonce: [UInt8] = aliceNonce
   ) -> Handshake {
     .member(
       clusterID: cluster, boot: 5, listenAddress: address, nonce: nonce, signatures: signatures,
-      membership: { membership($0) })
+      admits: { admits($0) })
   }
 
   static func client(cluster: Hash256? = nil) -> Handshake {
@@ -40,7 +37,7 @@ private enum Fixture {
   ) -> Handshake {
     .responder(
       clusterID: cluster, boot: 6, listenAddress: nil, welcome: welcome, nonce: nonce, signatures: bob,
-      membership: { membership($0) }, admission: admission)
+      admits: { admits($0) }, admission: admission)
   }
 
   static func hello(
@@ -106,14 +103,14 @@ struct HandshakeTests {
       first.last
         == .established(
           .init(
-            peer: .member(publicKey: Fixture.bobKey, origin: OriginIndex(1), boot: 6, listenAddress: ""),
+            peer: .member(publicKey: Fixture.bobKey, boot: 6, listenAddress: ""),
             clusterID: Fixture.cluster, isInitiator: true, welcome: Fixture.welcome)))
     #expect(
       second.last
         == .established(
           .init(
             peer: .member(
-              publicKey: Fixture.aliceKey, origin: OriginIndex(0), boot: 5, listenAddress: "127.0.0.1:7001"),
+              publicKey: Fixture.aliceKey, boot: 5, listenAddress: "127.0.0.1:7001"),
             clusterID: Fixture.cluster, isInitiator: false, welcome: nil)))
   }
 
@@ -128,7 +125,6 @@ struct HandshakeTests {
     #expect(established.clusterID == Fixture.cluster)
     #expect(established.welcome == Fixture.welcome)
     #expect(established.publicKey == Fixture.bobKey)
-    #expect(established.origin == OriginIndex(1))
     #expect(
       second.last
         == .established(
@@ -143,7 +139,7 @@ struct HandshakeTests {
       "524c544f" + "0100" + "02" + String(repeating: "00", count: 32) + String(repeating: "a1", count: 32) + "2a"
       + "06747261646572"
     #expect(client.start() == [.send(type: 1, body: [UInt8](hex: hello)!)])
-    #expect(Fixture.welcome.body.hex == "03626f62" + "01" + "4d00000000000000")
+    #expect(Fixture.welcome.body.hex == "03626f62" + "02" + "4d00000000000000")
     #expect(Refusal(.busy, "no").body.hex == "06" + "026e6f")
     // The proof is over the documented bytes and nothing else.
     var bob = Fixture.responder()

@@ -57,6 +57,7 @@ import Wire
       try await flow.run(orders, to: client)
       clients.append(client)
     }
+    _ = try await clients.rested()
     return try await clients.expectAgreement()
   }
 
@@ -78,7 +79,7 @@ import Wire
       var clients: [RialtoClient] = []
       for name in cluster.names { clients.append(try await cluster.connect(name)) }
       let after = try await clients.expectAgreement()
-      #expect(after.entries == before.entries && after.bookHash == before.bookHash)
+      #expect(after.orders == before.orders && after.bookHash == before.bookHash)
       #expect(after.tradesHash == before.tradesHash && after.fills == before.fills)
       for client in clients { #expect(try await client.trades(count: 1_024) == clients[0].trades(count: 1_024)) }
       // Whole again: the next start finds nothing.
@@ -86,7 +87,7 @@ import Wire
       let count = cluster.log.all.count { $0.contains("log damaged") }
       try await cluster.start("n3", peers: ["n1"])
       #expect(cluster.log.all.count { $0.contains("log damaged") } == count)
-      #expect(try await cluster.connect("n3").status().entries == before.entries)
+      #expect(try await cluster.connect("n3").status().entries >= before.entries)
     }
   }
 
@@ -111,7 +112,7 @@ import Wire
       var clients: [RialtoClient] = []
       for name in cluster.names { clients.append(try await cluster.connect(name)) }
       let after = try await clients.expectAgreement()
-      #expect(after.entries == before.entries && after.bookHash == before.bookHash)
+      #expect(after.orders == before.orders && after.bookHash == before.bookHash)
     }
   }
 
@@ -140,10 +141,25 @@ import Wire
       try await cluster.stop("n3")
       // SQLite takes it for a torn tail and drops what follows; only the others know that more was acknowledged.
       try flipBit(cluster, in: "n3", batchOf: "n3", suffix: "-wal")
-      let process = try cluster.launch("n3", peers: [try cluster.address("n1")])
-      #expect(try await process.exitCode() == 2)
-      #expect(process.errors.contains("data was lost"), "\(process.errors)")
+      try await cluster.start("n3", peers: ["n1"])
+      try await expectRenamed(cluster)
+      #expect(cluster.log.contains("data was lost"))
     }
+  }
+
+  /// The third is a member again under a new name, its old one is none, and all agree.
+  private func expectRenamed(_ cluster: TestCluster, _ location: SourceLocation = #_sourceLocation) async throws {
+    var clients: [RialtoClient] = []
+    for name in cluster.names { clients.append(try await cluster.connect(name)) }
+    try await eventually("the third is a new member") {
+      let status = try await clients[2].status()
+      return status.origin == 3 && status.ready
+    }
+    let instrument = try #require(try await clients[2].instruments().first).dot
+    let acceptance = try await clients[2].accepted(.limit(instrument, .buy, 3, 1))
+    #expect(acceptance.dot.origin == OriginIndex(3), sourceLocation: location)
+    _ = try await clients.expectAgreement()
+    #expect(try await clients[0].status().members.sorted() == cluster.names, sourceLocation: location)
   }
 
   @Test func aDirectoryThatIsNotTheNodesIsRefused() async throws {
@@ -161,12 +177,6 @@ import Wire
       let data = cluster.directory("n1")
       try await refused(try other.launch("n1", data: data), "belongs to cluster")
       try await refused(try cluster.launch("n2", data: data), "belongs to node")
-      // A key that is not in the member list.
-      let stranger = [
-        "--data", cluster.path + "/new", "--genesis", cluster.path + "/genesis.json", "--key",
-        cluster.path + "/new/key",
-      ]
-      try await refused(try NodeProcess(stranger, outputs: cluster.path + "/s"), "is not in the member list")
 
       // Still the first one's: nothing was changed in it.
       try await cluster.start("n1")
@@ -198,21 +208,18 @@ import Wire
     }
   }
 
-  @Test func aLostDirectoryStopsTheNodeInsteadOfBeginningAnew() async throws {
+  @Test func aNodeThatLostItsDirectoryJoinsUnderAnotherName() async throws {
     try await withCluster(3) { cluster in
       try await cluster.startAll()
       _ = try await cluster.defineInstrument()
       let before = try await trade(cluster, cluster.names, orders: 20)
       try await cluster.stop("n3")
       removeStore(cluster, "n3")
-      let process = try cluster.launch("n3", peers: [try cluster.address("n1")])
-      #expect(try await process.exitCode() == 2)
-      #expect(process.errors.contains("data was lost"), "\(process.errors)")
-      #expect(process.errors.contains("Restore this node's data directory"))
-      // The others go on, and hold of its log what they held.
-      let client = try await cluster.connect("n1")
-      #expect(try await client.status().vector == before.vector)
-      try await client.ping()
+      try await cluster.start("n3", peers: ["n1"])
+      try await expectRenamed(cluster)
+      // Of its old log the others hold what they held.
+      let vector = try await cluster.connect("n1").status().vector
+      #expect(Array(vector.prefix(3)) == before.vector)
     }
   }
 

@@ -73,7 +73,9 @@ import Testing
         #expect(traded.openLots == 0 && traded.filledLots == 3 && traded.isFinal && traded.fills.count == 1)
         #expect(try await client.openOrders().map(\.dot) == [stays.dot])
         let status = try await client.status()
-        #expect(status.restingOrders == 1 && status.entries == before.entries && status.bookHash == before.bookHash)
+        #expect(status.restingOrders == 1)
+        // Unless a node has said something of its own accord.
+        #expect(status.entries > before.entries || status.bookHash == before.bookHash)
       }
       #expect(try await told.last(of: some.dot, is: .expired).openLots == 4)
       #expect(try await told.last(of: alone.dot, is: .expired).filledLots == 3)
@@ -108,7 +110,7 @@ import Testing
       let stop = placed[0]
       try await told.last(of: stop.dot, is: .expired)
       #expect(told.all(of: stop.dot).map(\.state) == [.open, .expired])
-      let entries = try await client.status().entries
+      let entries = try await [client].rested()[0].entries
       for _ in 0..<2 {
         let detail = try await client.order(stop.dot, is: .expired)
         #expect(!detail.isWaiting && detail.openLots == 0)

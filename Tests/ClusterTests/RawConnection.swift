@@ -195,7 +195,7 @@ extension TestCluster {
       // It holds nothing of anybody's log: so it confirms what the others have on disk.
       let vector = PeerMessage.vector(VersionVector())
       connection.send(type: vector.frameType, vector.body)
-      let heartbeat = PeerMessage.heartbeat(Heartbeat(view: 0, beat: nil, acks: []))
+      let heartbeat = PeerMessage.heartbeat(Heartbeat(view: 0, speaker: origin(name), beat: nil, acks: []))
       connection.keepSaying(.frame(type: heartbeat.frameType, body: heartbeat.body))
     }
     return connection
@@ -211,10 +211,9 @@ extension TestCluster {
   }
 
   func memberHandshake(_ name: String, boot: UInt64 = 1) -> Handshake {
-    let register = genesis.register
-    return Handshake.member(
+    Handshake.member(
       clusterID: genesis.clusterID, boot: boot, listenAddress: nil, nonce: RawConnection.nonce(),
-      signatures: key(name), membership: { register.index(of: $0) })
+      signatures: key(name), admits: { _ in true })
   }
 
   /// A connection that has named an account.

@@ -26,10 +26,14 @@ final class TestCluster: Sendable {
     names = (1...count).map { "n\($0)" }
     path = NSTemporaryDirectory() + "rialto-cluster-\(UUID().uuidString)"
     genesis = try Genesis(
-      members: names.map { Genesis.Member(publicKey: Self.key($0, salt).publicKey, name: $0) })
+      members: names.map {
+        Genesis.Member(publicKey: Self.key($0, salt).publicKey, name: $0, token: Self.token($0, salt))
+      })
     for name in names {
       try FileManager.default.createDirectory(atPath: directory(name), withIntermediateDirectories: true)
       try (Self.seed(name, salt).hex + "\n").write(toFile: directory(name) + "/key", atomically: true, encoding: .utf8)
+      let token = Self.token(name, salt).digits + "\n"
+      try token.write(toFile: directory(name) + "/" + TokenFile.name, atomically: true, encoding: .utf8)
     }
     try GenesisFile.write(genesis, to: path + "/genesis.json")
   }
@@ -40,6 +44,10 @@ final class TestCluster: Sendable {
 
   private static func key(_ name: String, _ salt: UInt8) -> Ed25519 { Ed25519(seed: seed(name, salt))! }
 
+  private static func token(_ name: String, _ salt: UInt8) -> StoreToken {
+    StoreToken(SHA256().hash(Array("test token of \(name)".utf8) + [salt]).word0 | 1)
+  }
+
   func key(_ name: String) -> Ed25519 { Self.key(name, salt) }
   func directory(_ name: String) -> String { path + "/" + name }
   func origin(_ name: String) -> OriginIndex { genesis.register.index(named: name)! }
@@ -47,10 +55,13 @@ final class TestCluster: Sendable {
   // MARK: Nodes
 
   /// Starts a node from its directory.
-  /// - Parameter peers: names of running nodes whose addresses it is told.
+  /// - Parameters:
+  ///   - name: of a member, or of one that joins.
+  ///   - peers: names of running nodes whose addresses it is told.
+  ///   - follows: it never asks to become a member.
   @discardableResult
   func start(
-    _ name: String, peers: [String] = [], at addresses: [Address] = [], fanout: Int = 3
+    _ name: String, peers: [String] = [], at addresses: [Address] = [], fanout: Int = 3, follows: Bool = false
   ) async throws -> NodeServer {
     let known = servers.withLock { servers in peers.compactMap { servers[$0]?.address } }
     try #require(known.count == peers.count, "a peer does not run")
@@ -58,9 +69,11 @@ final class TestCluster: Sendable {
     var logger = Logger(label: name, factory: { _ in RecordingHandler(recorder: log) })
     logger.logLevel = .debug
     var configuration = NodeConfiguration(
-      genesis: genesis, key: key(name), dataDirectory: directory(name), listen: Address(host: "127.0.0.1", port: 0),
-      peers: known + addresses, seed: UInt64(origin(name).value) + 7, logger: logger)
+      genesis: genesis, name: name, key: key(name), dataDirectory: directory(name),
+      listen: Address(host: "127.0.0.1", port: 0),
+      peers: known + addresses, seed: UInt64(names.firstIndex(of: name) ?? 90) + 7, logger: logger)
     configuration.gossip.fanout = fanout
+    configuration.wantsMembership = !follows
     let server = try await NodeServer.start(configuration)
     servers.withLock { $0[name] = server }
     return server
@@ -89,7 +102,7 @@ final class TestCluster: Sendable {
 
   /// Ends everything; what fails now does not matter.
   func end() async {
-    for name in names { _ = try? await stop(name) }
+    for name in servers.withLock({ $0.keys.sorted() }) { _ = try? await stop(name) }
     try? FileManager.default.removeItem(atPath: path)
   }
 
@@ -151,6 +164,18 @@ extension [RialtoClient] {
         "\($0.name) entries \($0.entries) tentative \($0.tentative) missing \($0.missing) audit \($0.auditLag)"
       }
       throw TimedOut(description: "\(error.description): \(figures)")
+    }
+  }
+
+  /// Waits until nodes have nothing to say of their own accord, either: fills, and what they attest of the last second.
+  func rested() async throws -> [NodeStatus] {
+    var last = try await quiet()
+    while true {
+      // That second ends first.
+      try await Task.sleep(for: .seconds(2))
+      let now = try await quiet()
+      if now.map(\.entries) == last.map(\.entries) { return now }
+      last = now
     }
   }
 

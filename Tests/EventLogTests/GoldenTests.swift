@@ -47,6 +47,10 @@ import Testing
     #expect(Set(RefusedVectors.all.map(\.name)).count == RefusedVectors.all.count, "names are unique")
   }
 
+  @Test func checkpointsAreHashedAsInTheirGoldenFile() throws {
+    try compare(GoldenCheckpoints.fileText(), with: "checkpoints.txt")
+  }
+
   /// The bytes in the files, not those of this build, are read back as the fields beside them.
   @Test(arguments: GoldenVectors.logs.indices) func everyGoldenFileIsReadAsItsFields(index: Int) throws {
     let log = GoldenVectors.logs[index]

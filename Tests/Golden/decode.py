@@ -10,6 +10,7 @@ the two keep each other honest.
 """
 import hashlib
 import os
+import struct
 import sys
 
 BATCH_BYTES_MAX = 256 * 1024
@@ -282,7 +283,7 @@ def blocks(path):
                 long[lines[-1]] = long.get(lines[-1], "") + line.strip()
             elif line and not line.startswith("#"):
                 lines.append(line)
-                if line in ("bytes", "message", "signature"):
+                if line in ("bytes", "message", "signature", "stream"):
                     long[line] = ""
         if lines:
             yield lines, {name: bytes.fromhex(digits) for name, digits in long.items()}
@@ -318,8 +319,10 @@ class Checker:
                 self.check_head(lines, long)
             elif kind == "refused":
                 self.check_refused(name, lines, long["bytes"])
+            elif kind == "checkpoint":
+                self.check_checkpoint(int(name), lines, long["stream"])
             else:
-                self.same("block", "log, batch, head or refused", lines[0])
+                self.same("block", "log, batch, head, refused or checkpoint", lines[0])
         return self.differences
 
     def check_log(self, lines):
@@ -359,6 +362,33 @@ class Checker:
         message = b"rialto.head.1" + self.identity() + view.to_bytes(8, "little") + sequence.to_bytes(8, "little")
         self.same("head, message", long["message"].hex(), (message + bytes.fromhex(self.previous)).hex())
         self.same("head, bytes of the signature", 64, len(long["signature"]))
+
+    def check_checkpoint(self, number, lines, data):
+        """A second of final entries; their payloads stand as in a batch, whose state starts with the second."""
+        reader, state, items = Reader(data), State(), []
+        while reader.left():
+            stamp, = struct.unpack("<Q", reader.raw(8, "stamp"))
+            origin, sequence = struct.unpack("<IQ", reader.raw(12, "dot"))
+            items.append(f"item {origin}-{sequence} entry {stamp_text(stamp)} {read_payload(reader, state)}")
+            self.same(f"checkpoint {number}, second", number - 1, (stamp >> 16) // 1000)
+        stored = [line for line in lines if line.startswith("item ")]
+        self.same(f"checkpoint {number}, entries", stored, items)
+        log = hashlib.sha256(b"rialto.checkpoint.log.1" + data + struct.pack("<Q", len(items))).hexdigest()
+        self.same(f"checkpoint {number}, log hash", field(lines, "log"), log)
+        made = [dict(part.split("=") for part in line.split()[2:]) for line in lines if line.startswith("made fill ")]
+        fills = b""
+        for fill in made:
+            for name in ("maker", "taker"):
+                origin, sequence = fill[name].split("-")
+                fills += struct.pack("<QI", int(sequence), int(origin))
+            fills += struct.pack("<qq", int(fill["price"]), int(fill["quantity"]))
+        fills = hashlib.sha256(b"rialto.checkpoint.fills.1" + fills + struct.pack("<Q", len(made))).hexdigest()
+        self.same(f"checkpoint {number}, fills hash", field(lines, "fills"), fills)
+        if self.previous:
+            self.same(f"checkpoint {number}, previous", field(lines, "previous"), self.previous)
+        parts = [field(lines, "previous"), struct.pack("<Q", number).hex(), field(lines, "book"), log, fills]
+        self.previous = hashlib.sha256(b"rialto.checkpoint.1" + bytes.fromhex("".join(parts))).hexdigest()
+        self.same(f"checkpoint {number}, hash", field(lines, "hash"), self.previous)
 
     def check_refused(self, name, lines, data):
         try:

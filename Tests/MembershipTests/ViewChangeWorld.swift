@@ -143,21 +143,19 @@ final class ViewWorld {
     self.settings = settings
     generator = SeededGenerator(seed: settings.seed)
     let members = (0..<settings.members).map {
-      Genesis.Member(publicKey: PlainSignatures(node: $0).publicKey, name: "n\($0)")
+      Genesis.Member(
+        publicKey: PlainSignatures(node: $0).publicKey, name: "n\($0)", token: StoreToken(100 + UInt64($0)))
     }
     guard let genesis = try? Genesis(members: members) else { preconditionFailure("a member list") }
     cluster = genesis.clusterID
-    let tokens = genesis.members.map { StoreToken(100 + UInt64($0.publicKey.bytes[0])) }
-    self.genesis = Decision(genesis: genesis, tokens: tokens)
+    self.genesis = Decision(genesis: genesis)
     decisions = [self.genesis]
     let count = settings.members + settings.spares
     entered = Array(repeating: 0, count: count)
     for index in 0..<count {
-      var disk = ViewRecords(store: StoreToken(100 + UInt64(index)), genesis: self.genesis)
-      let key = PlainSignatures(node: index).publicKey
-      if let origin = genesis.register.index(of: key) {
-        disk.identity = IdentityRecord(origin: origin, token: disk.store)
-      }
+      let disk = ViewRecords(
+        store: StoreToken(100 + UInt64(index)), genesis: self.genesis, publicKey: PlainSignatures(node: index).publicKey
+      )
       let machine = makeMachine(index, disk, boot: 0)
       let node = WorldNode(index: index, disk: disk, machine: machine, wantsToJoin: index >= settings.members)
       node.joinAt = generator.below(settings.chaosMicroseconds)
@@ -312,7 +310,8 @@ final class ViewWorld {
     guard let node = nodes.first(where: { $0.machine.me != nil && $0.isUp }) else { return }
     hasWiped = true
     crash(node)
-    node.disk = ViewRecords(store: StoreToken(generator.next() | 1), genesis: genesis)
+    node.disk = ViewRecords(
+      store: StoreToken(generator.next() | 1), genesis: genesis, publicKey: PlainSignatures(node: node.index).publicKey)
     node.log = []
     node.ceiling = 0
     entered[node.index] = 0

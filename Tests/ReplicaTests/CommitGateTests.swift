@@ -29,17 +29,18 @@ struct CommitGateTests {
 
   @Test func onlyWhatGoesOutWaits() {
     let session = SessionID(1)
-    let peer = OriginIndex(1)
-    let dot = Dot(origin: peer, sequence: 1)
-    let range = LogRange(origin: peer, from: 1, through: 2)
+    let peer = PeerIndex(1)
+    let origin = OriginIndex(2)
+    let dot = Dot(origin: origin, sequence: 1)
+    let range = LogRange(origin: origin, from: 1, through: 2)
     let waiting: [Effect] = [
-      .send(to: peer, .served(origin: peer, through: 1), after: 7),
+      .send(to: peer, .served(origin: origin, through: 1), after: 7),
       .accepted(session, firstRequest: 1, first: dot, stamps: [], after: 7), .report(session, [], after: 7),
     ]
     let others: [Effect] = [
       .persist(key: "key", value: []), .commit(7), .serve(to: peer, range), .dial("a:1"),
       .disconnect(peer, reason: "r"), .refused(session, firstRequest: 1, count: 1, .notReady),
-      .notice(.deepRollback(depth: 1)), .halt("r"),
+      .notice(.deepRollback(depth: 1)), .halt("r"), .void(origin, after: 1), .left,
     ]
     #expect(waiting.map(\.waitsFor) == [7, 7, 7])
     #expect(others.allSatisfy { $0.waitsFor == nil })

@@ -108,7 +108,7 @@ struct ConvergenceTests {
       let order = shuffle == 0 ? batches : batches.shuffled(using: &generator)
       cluster.nowMicroseconds = source.nowMicroseconds
       for batch in order {
-        cluster.give(.message(from: OriginIndex(3), .batch(batch.sealed)), to: 0)
+        cluster.give(.message(from: PeerIndex(3), .batch(batch.sealed)), to: 0)
         if generator.chance(1, of: 4) { cluster.give(.tick, to: 0, flush: false) }
         // What a rollback put off is applied as soon as it has rested.
         cluster.nowMicroseconds += 1_000

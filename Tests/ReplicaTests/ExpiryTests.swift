@@ -36,9 +36,9 @@ struct ExpiryTests {
     let cluster = try VirtualCluster(nodes: nodes, seed: 31)
     let instrument = cluster.defineInstrument()
     let start = cluster.now(cluster.nodes[0]).wallMilliseconds
-    cluster.submit([order(instrument, until: start + 2_000)], to: 0, reports: true)
-    cluster.submit([order(instrument, price: 9, until: start + 4_000)], to: 0, reports: true)
-    #expect(cluster.settle())
+    cluster.submit([order(instrument, until: start + 5_000)], to: 0, reports: true)
+    cluster.submit([order(instrument, price: 9, until: start + 7_000)], to: 0, reports: true)
+    #expect(cluster.rest())
     for node in cluster.nodes { _ = node.replica.takeChangedLevels() }
     let hash = cluster.nodes[0].replica.bookHash()
     let opened = told(cluster.nodes[0])
@@ -47,7 +47,7 @@ struct ExpiryTests {
 
     // Until shortly before its date the cluster is idle: nobody promises anything.
     let promised = cluster.nodes.map { $0.replica.status.finalStamp }
-    cluster.run(milliseconds: start + 1_990 - cluster.now(cluster.nodes[0]).wallMilliseconds)
+    cluster.run(milliseconds: start + 4_990 - cluster.now(cluster.nodes[0]).wallMilliseconds)
     #expect(cluster.nodes.map { $0.replica.status.finalStamp } == promised)
     for node in cluster.nodes {
       #expect(bids(node, instrument) == [10, 9] && node.replica.takeChangedLevels().isEmpty)
@@ -93,7 +93,7 @@ struct ExpiryTests {
     #expect(cluster.settle())
     // Node 2 hears nobody and nobody hears it: no promise of all three gets past the date.
     cluster.cut = [2, 1_002, 2_000, 2_001]
-    cluster.run(milliseconds: 3_000)
+    cluster.run(milliseconds: 1_000)
     for node in cluster.nodes {
       #expect(node.replica.viewStamp < expiry && bids(node, instrument) == [10])
       #expect(node.replica.status.restingOrders == 1)
@@ -112,12 +112,13 @@ struct ExpiryTests {
     let expiry = Stamp(milliseconds: cluster.now(cluster.nodes[0]).wallMilliseconds + 500)
     cluster.submit([order(instrument, until: expiry.milliseconds)], to: 0)
     #expect(cluster.settle())
-    cluster.run(milliseconds: 1_000)
+    #expect(cluster.rest())
     #expect(cluster.nodes.allSatisfy { bids($0, instrument).isEmpty })
     cluster.crash(1)
     #expect(cluster.nodes[1].replica.viewStamp < expiry, "what it had not written down it has to hear again")
     cluster.run(milliseconds: 500)
-    #expect(cluster.nodes[1].replica.status.vector.entries == 2 && bids(cluster.nodes[1], instrument).isEmpty)
+    #expect(cluster.nodes[1].replica.status.vector == cluster.nodes[0].replica.status.vector)
+    #expect(bids(cluster.nodes[1], instrument).isEmpty)
   }
 
   /// An entry ends the order tentatively, then its date becomes final, then an earlier entry comes and the first one is
@@ -147,7 +148,7 @@ struct ExpiryTests {
     cluster.cut.insert(1_000)
     cluster.submit([order(instrument, price: 8)], to: 1)
     let batch = try #require(cluster.nodes[1].disk.last)
-    cluster.give(.message(from: cluster.origin(1), .batch(batch.sealed)), to: 0)
+    cluster.give(.message(from: cluster.peer(1), .batch(batch.sealed)), to: 0)
     #expect(isInBook() && node.replica.status.rollbacks == 1, "the book has it again")
     #expect(bids(node, instrument).isEmpty)
     for change in node.replica.takeChangedLevels() where change.priceTicks == 10 { #expect(change.orders == 0) }

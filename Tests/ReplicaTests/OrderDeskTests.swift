@@ -27,7 +27,8 @@ struct OrderDeskTests {
         "0-2 partiallyFilled open 3 filled 2 reason 0",
         "0-2 cancelled open 3 filled 2 reason \(CancelReason.requested.rawValue)",
         "0-4 done open 0 filled 0 reason 0",
-        "0-5 rejected open 0 filled 0 reason \(RejectReason.notOpen.rawValue)",
+        // 0-5 is the fill, which is final by now.
+        "0-6 rejected open 0 filled 0 reason \(RejectReason.notOpen.rawValue)",
       ])
     #expect(cluster.nodes[0].reports[1].newFills.map(\.isMaker) == [false])
     #expect(cluster.nodes[0].reports[2].newFills.map(\.isMaker) == [true])

@@ -67,14 +67,16 @@ final class VirtualCluster {
       keys.append(Ed25519(seed: bytes)!)
     }
     genesis = try Genesis(
-      members: keys.enumerated().map { Genesis.Member(publicKey: $1.publicKey, name: "n\($0 + 1)") })
+      members: keys.enumerated().map {
+        Genesis.Member(publicKey: $1.publicKey, name: "n\($0 + 1)", token: StoreToken(UInt64($0) + 1))
+      })
     // In the register's order, so that index and origin agree.
     self.keys = keys.sorted { $0.publicKey.nodeID < $1.publicKey.nodeID }
     lastArrival = Array(repeating: Array(repeating: 0, count: count), count: count)
     self.fanout = fanout
     for index in 0..<count { nodes.append(Node(makeReplica(index), index: index)) }
     for node in nodes { give(.recovered, to: node.index) }
-    for from in 0..<count { for to in 0..<count where from != to { give(.linkUp(origin(to), address: ""), to: from) } }
+    for from in 0..<count { for to in 0..<count where from != to { link(from, to) } }
     // Until they have heard of each other they take no orders.
     run(milliseconds: 20)
   }
@@ -83,11 +85,19 @@ final class VirtualCluster {
   let tentativeEntriesMax: Int
 
   func origin(_ index: Int) -> OriginIndex { OriginIndex(UInt32(index)) }
+  /// Links are named by the place of the node at the other end.
+  func peer(_ index: Int) -> PeerIndex { PeerIndex(UInt32(index)) }
+
+  func link(_ index: Int, _ to: Int) {
+    give(.linkUp(peer(to), key: keys[to].publicKey, address: ""), to: index)
+  }
 
   func configuration(_ index: Int) -> ReplicaConfiguration {
+    let records = ViewRecords(
+      store: genesis.members[index].token, genesis: Decision(genesis: genesis), publicKey: keys[index].publicKey)
     var configuration = ReplicaConfiguration(
-      me: origin(index), genesis: genesis, listenAddress: "node\(index):1", seeds: [], bootMilliseconds: 1,
-      seed: generator.next())
+      cluster: genesis.clusterID, records: records, name: genesis.members[index].name,
+      listenAddress: "node\(index):1", seeds: [], bootMilliseconds: 1, seed: generator.next())
     configuration.gossip.fanout = fanout
     configuration.tentativeEntriesMax = tentativeEntriesMax
     return configuration
@@ -123,6 +133,9 @@ final class VirtualCluster {
       switch effect {
       case .append(let batch): node.unsynced.append(batch)
       case .persist(let key, let value): node.records.append((key, value))
+      case .void(let origin, let last):
+        node.unsynced.removeAll { $0.origin == origin && $0.lastSequence > last }
+        node.disk.removeAll { $0.origin == origin && $0.lastSequence > last }
       case .commit(let number):
         node.disk += node.unsynced
         node.unsynced.removeAll()
@@ -161,8 +174,8 @@ final class VirtualCluster {
       send(.served(origin: range.origin, through: through), node.index, to.int)
     case .notice(let notice): node.notices.append(notice)
     case .halt(let reason): node.halted = reason
-    case .dial, .disconnect: break
-    case .append, .persist, .commit: break
+    case .dial, .disconnect, .left: break
+    case .append, .void, .persist, .commit: break
     }
   }
 
@@ -192,7 +205,7 @@ final class VirtualCluster {
         let delivery = queue.remove(at: due)
         nowMicroseconds = max(nowMicroseconds, delivery.at)
         if case .batch = delivery.message { nodes[delivery.to].batchesReceived += 1 }
-        give(.message(from: origin(delivery.from), delivery.message), to: delivery.to)
+        give(.message(from: peer(delivery.from), delivery.message), to: delivery.to)
       }
     }
     nowMicroseconds = end
@@ -202,6 +215,12 @@ final class VirtualCluster {
   func crash(_ index: Int) {
     let old = nodes[index]
     var settings = configuration(index)
+    for (key, value) in old.records {
+      guard let key = ViewRecord.Key(rawValue: key),
+        let record = try? value.withUnsafeBytes({ raw in try ViewRecord(key: key, bytes: raw) })
+      else { continue }
+      settings.records.restore(record)
+    }
     if let ceiling = old.records.last(where: { $0.key == RecordKey.clockCeiling }),
       let value = try? ceiling.value.withReader({ (reader) throws(CodecError) in
         try reader.readFixed("c", as: UInt64.self)
@@ -214,13 +233,24 @@ final class VirtualCluster {
     node.records = old.records
     nodes[index] = node
     queue.removeAll { $0.from == index || $0.to == index }
-    for other in nodes where other.index != index { give(.linkDown(origin(index)), to: other.index) }
+    for other in nodes where other.index != index { give(.linkDown(peer(index)), to: other.index) }
     for batch in node.disk.sorted(by: { $0.firstKey < $1.firstKey }) { give(.recover(batch), to: index, flush: false) }
     give(.recovered, to: index)
     for other in nodes where other.index != index {
-      give(.linkUp(origin(index), address: ""), to: other.index)
-      give(.linkUp(origin(other.index), address: ""), to: index)
+      link(other.index, index)
+      link(index, other.index)
     }
+  }
+
+  /// Runs until nobody has anything left to say: checkpoints are closed, and all that is said of them is final. False
+  /// after `milliseconds`.
+  func rest(milliseconds: UInt64 = 8_000) -> Bool {
+    for _ in 0..<(milliseconds / 20) {
+      run(milliseconds: 20)
+      let vectors = nodes.map { $0.replica.status.vector }
+      if vectors.allSatisfy({ $0 == vectors[0] }), nodes.allSatisfy({ $0.replica.isAtRest }) { return true }
+    }
+    return false
   }
 
   /// Runs until every replica has applied the same entries and nothing is tentative; false after `milliseconds`.

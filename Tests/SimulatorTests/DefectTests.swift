@@ -1,3 +1,4 @@
+import Membership
 import Primitives
 import Simulator
 import Testing
@@ -7,13 +8,17 @@ import Testing
 @Suite struct DefectTests {
   struct Known: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    let defects: Defects
+    var defects: Defects = []
+    var views: ViewDefects = []
+    var profile = SimulationProfile.Name.swarm
+    /// Where the search begins: close to the first of 200 seeds that shows it, for the test's time.
+    var first: UInt64 = 1
     /// Checkers that may see it.
     let checkers: Set<String>
   }
 
   /// They hold the book against other books.
-  private static let book: Set<String> = ["convergence", "conservation", "shadow"]
+  private static let book: Set<String> = ["convergence", "conservation", "shadow", "checkpoint"]
 
   static let all = [
     Known(
@@ -25,25 +30,52 @@ import Testing
     Known(testDescription: "an undo that forgets a stop", defects: .undoForgetsStop, checkers: book),
     Known(testDescription: "a codec that loses a field", defects: .codecLosesDisplay, checkers: book),
     Known(testDescription: "a peer that is forgotten", defects: .forgetsPeer, checkers: ["liveness"]),
+    Known(
+      testDescription: "a checkpoint with tentative entries", defects: .checkpointIncludesTentative,
+      checkers: ["checkpoint"]),
+    Known(testDescription: "a fill that is not published", defects: .skipsFill, checkers: ["fills"]),
+    Known(testDescription: "a lie in an attestation", defects: .liesInAttestation, checkers: ["checkpoint"]),
   ]
+
+  /// Of finality and views. They hold what is final against what was.
+  static let changing = [
+    Known(
+      testDescription: "final by promises alone", defects: .finalByPromisesAlone, profile: .membership,
+      checkers: ["word", "views", "convergence", "checkpoint"]),
+    Known(
+      testDescription: "a beat that counts before its prefix is held", defects: .beatBeforePrefix, profile: .network,
+      checkers: final),
+    Known(
+      testDescription: "untagged beats", defects: .untaggedBeats, profile: .membership, first: 14, checkers: final),
+    Known(testDescription: "no wedge", defects: .noWedge, profile: .membership, checkers: ["word"]),
+    Known(testDescription: "no floor", defects: .noFloor, profile: .membership, first: 14, checkers: final),
+    Known(testDescription: "no flush", views: .noFlush, profile: .membership, first: 4, checkers: final),
+    Known(
+      testDescription: "a wedge that times out", views: .wedgeTimesOut, profile: .membership, checkers: ["word"]),
+    Known(
+      testDescription: "an abandoned wedge", views: .noTakeover, profile: .membership, checkers: ["liveness"]),
+  ]
+  private static let final: Set<String> = ["word", "views", "convergence", "checkpoint", "own-log", "fills"]
 
   static let seedsMax: UInt64 = 200
   static let seconds: UInt64 = 4
 
-  private static func run(_ seed: UInt64, _ defects: Defects) -> Violation? {
-    let profile = SimulationProfile.draw(seed: seed, nodes: nil, seconds: seconds)
-    let simulation = Simulation(seed: seed, profile: profile, defects: defects)
+  private static func run(_ seed: UInt64, _ known: Known, isWhole: Bool = false) -> Violation? {
+    let profile = SimulationProfile.draw(
+      seed: seed, name: known.profile, nodes: nil, seconds: known.profile == .swarm ? seconds : 20)
+    let simulation = Simulation(
+      seed: seed, profile: profile, defects: isWhole ? [] : known.defects, viewDefects: isWhole ? [] : known.views)
     simulation.run()
     return simulation.violation
   }
 
-  @Test(arguments: all) func isSeen(_ known: Known) throws {
-    var seed: UInt64 = 0
+  @Test(arguments: all + changing) func isSeen(_ known: Known) throws {
+    var seed = known.first - 1
     var violation: Violation?
     while violation == nil, seed < Self.seedsMax {
       seed += 1
-      violation = Self.run(seed, known.defects)
-      #expect(Self.run(seed, []) == nil, "seed \(seed) fails without any defect")
+      violation = Self.run(seed, known)
+      #expect(Self.run(seed, known, isWhole: true) == nil, "seed \(seed) fails without any defect")
     }
     let seen = try #require(violation, "nothing seen in \(Self.seedsMax) seeds")
     print("\(known.testDescription): seed \(seed), \(seen)")

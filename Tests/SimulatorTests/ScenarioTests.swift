@@ -1,4 +1,5 @@
 import Foundation
+import Membership
 import Primitives
 import Simulator
 import Testing
@@ -98,14 +99,39 @@ import Testing
     #expect(result.transcript.filter { $0.contains("not so: ") }.count == 1)
   }
 
+  @Test("what members promised to a majority of disks cannot be taken from all of them")
+  func majorityWiped() throws {
+    let result = try ScenarioRun.run("at 1 s wipe n1 for 100 ms\nat 1.01 s wipe n2 for 100 ms")
+    #expect(result.failure?.hasPrefix("line 2, ‘wipe n2 for 100 ms’: it cannot happen now") == true)
+  }
+
+  @Test("a membership that is otherwise is a failure, and says how it is")
+  func failedMembership() throws {
+    let result = try ScenarioRun.run("spares 1\nat 1 s expect view 1 of n1 n2 n3\nat 1 s expect n4 follows")
+    #expect(result.failure == "line 2, ‘expect view 1 of n1 n2 n3’: n1 is in view 0 of n1 n2 n3")
+    #expect(result.transcript.last == "    1.000 s               not so: n4 is down")
+  }
+
   @Test(
     "a broken variant is seen by its scenario",
     arguments: [
       ("crash-before-the-sync", Defects.acknowledgesBeforeSync), ("crash-before-the-sync", .sendsBeforeSync),
-      ("failed-sync", .sendsBeforeSync),
+      ("failed-sync", .sendsBeforeSync), ("join", .noWedge), ("joiner-with-a-slow-clock", .noFloor),
     ])
   func brokenVariants(name: String, defects: Defects) throws {
     #expect(try ScenarioRun.run(Self.text(name), defects: defects).failure != nil)
+  }
+
+  @Test(
+    "a broken change of views is seen by its scenario",
+    arguments: [
+      ("proposer-dies", ViewDefects.noTakeover), ("proposer-dies", .wedgeTimesOut),
+      ("proposer-dies-late", .ignoresAccepted), ("what-a-survivor-holds", .baseWithoutAcks),
+      ("joiner-dies-under-the-mutex", .leaseNotFenced), ("flipped-bit-in-anothers-log", .ignoresToken),
+      ("leave", .tooFewSigners),
+    ])
+  func brokenViews(name: String, defects: ViewDefects) throws {
+    #expect(try ScenarioRun.run(Self.text(name), viewDefects: defects).failure != nil)
   }
 
   // MARK: The language
@@ -115,9 +141,10 @@ import Testing
     arguments: [
       (
         "node 3",
-        "line 1: expected a setting (nodes, seed, fanout, latency, sync, transport, loss, duplicates), or a "
-          + "step (at …), found ‘node’"
+        "line 1: expected a setting (nodes, spares, seed, fanout, latency, sync, transport, loss, duplicates), "
+          + "or a step (at …), found ‘node’"
       ),
+      ("spares 14", "line 1: expected 16 nodes at most, spare ones among them, found ‘14’"),
       ("nodes 99", "line 1: expected a number of nodes, 1 to 16, found ‘99’"),
       ("latency 1", "line 1: expected us, ms or s, found the end of the line"),
       ("latency 5 ms to 1 ms", "line 1: expected a time that is not shorter, found ‘ms’"),
@@ -140,6 +167,14 @@ import Testing
         "line 1: expected pending, open, partially-filled, filled, cancelled, expired "
           + "or rejected, found ‘done’"
       ),
+      ("at 0 s leave n4 for 1 s", "line 1: expected a node, n1 to n3, found ‘n4’"),
+      ("at 0 s expect view 2 n1", "line 1: expected ‘of’, found ‘n1’"),
+      ("at 0 s expect view of n1", "line 1: expected a view's number, found ‘of’"),
+      (
+        "at 0 s expect n1 is gone",
+        "line 1: expected running, down, wedged, member, or out: and words of the reason, found ‘gone’"
+      ),
+      ("at 0 s expect n1 is member", "line 1: expected a member's number, found the end of the line"),
       ("at 0 s expect n1 has a rejected never", "line 1: expected a reason such as duplicateID, found ‘never’"),
     ])
   func errors(text: String, error: String) {

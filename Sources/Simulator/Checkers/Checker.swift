@@ -1,5 +1,6 @@
 import EventLog
 import Gossip
+import OrderBook
 import Primitives
 import Replica
 
@@ -14,7 +15,7 @@ package protocol Checker {
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String?
   mutating func noticed(_ notice: Notice, _ node: SimulatedNode, _ world: Simulation) -> String?
   /// A node told a client, which follows what becomes of them, that these are accepted.
-  mutating func followed(_ entries: [Acknowledged], _ world: Simulation)
+  mutating func followed(_ entries: [Acknowledged], _ node: SimulatedNode, _ world: Simulation)
   /// A node told its clients what became of their commands.
   mutating func reported(_ reports: [OrderReport], _ node: SimulatedNode, _ world: Simulation) -> String?
   /// A node sends a message.
@@ -30,7 +31,7 @@ extension Checker {
   package mutating func sample(_ world: Simulation) -> String? { nil }
   package mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? { nil }
   package mutating func noticed(_ notice: Notice, _ node: SimulatedNode, _ world: Simulation) -> String? { nil }
-  package mutating func followed(_ entries: [Acknowledged], _ world: Simulation) {}
+  package mutating func followed(_ entries: [Acknowledged], _ node: SimulatedNode, _ world: Simulation) {}
   package mutating func reported(_ reports: [OrderReport], _ node: SimulatedNode, _ world: Simulation) -> String? {
     nil
   }
@@ -40,13 +41,21 @@ extension Checker {
   package mutating func end(_ world: Simulation) -> String? { nil }
 }
 
+extension Entry {
+  /// What a client asked for; nil for a fill or an attestation, which the book ignores but for orders that are due.
+  var command: Command? {
+    if case .command(let command) = payload { command } else { nil }
+  }
+}
+
 /// All checkers of a run.
 package enum Checkers {
   package static func all(nodes: Int) -> [any Checker] {
     [
       ConvergenceChecker(nodes: nodes), DurabilityChecker(nodes: nodes), DoubleEntryChecker(nodes: nodes),
       ConservationChecker(nodes: nodes), ShadowChecker(nodes: nodes), ReportsChecker(nodes: nodes),
-      OwnLogChecker(), WordChecker(nodes: nodes), LimitsChecker(), StructureChecker(),
+      CheckpointChecker(nodes: nodes), FillsChecker(nodes: nodes), OwnLogChecker(), WordChecker(nodes: nodes),
+      ViewsChecker(nodes: nodes), LimitsChecker(), StructureChecker(),
     ]
   }
 }

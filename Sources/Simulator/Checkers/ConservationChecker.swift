@@ -18,9 +18,10 @@ struct ConservationChecker: Checker {
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
     for index in once.news(run, from: node.index) {
       let item = run.items[index]
-      guard case .command(let command) = item.entry.payload else { continue }
+      let events = Array(run.events(at: index))
+      guard item.entry.command != nil || !events.isEmpty else { continue }
       do throws(Ledger.Mistake) {
-        try ledger.follow(command, at: item.dot, stamp: item.entry.stamp, Array(run.events(at: index)))
+        try ledger.follow(item.entry.command, at: item.dot, stamp: item.entry.stamp, events)
       } catch {
         return "\(item.dot): \(error.text)"
       }

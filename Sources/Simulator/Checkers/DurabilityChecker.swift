@@ -16,8 +16,9 @@ struct DurabilityChecker: Checker {
     guard !node.hasLostData else { return nil }
     let acknowledged = world.acknowledged[node.index]
     guard compared[node.index] < acknowledged.count else { return nil }
-    let held = node.disk.entries(of: node.index)
-    for entry in acknowledged[compared[node.index]...] where entry.dot.sequence > held {
+    for entry in acknowledged[compared[node.index]...] where !world.views.isVoid(entry.dot) {
+      let held = node.disk.entries(of: entry.dot.origin)
+      guard entry.dot.sequence > held, !node.disk.hasVoid(entry.dot) else { continue }
       return "\(entry.dot) was acknowledged to a client, \(node.name) has \(held) entries of its own on disk"
     }
     compared[node.index] = acknowledged.count
@@ -27,14 +28,15 @@ struct DurabilityChecker: Checker {
   mutating func started(_ node: SimulatedNode, _ world: Simulation) { compared[node.index] = 0 }
 
   mutating func end(_ world: Simulation) -> String? {
-    for (origin, entries) in world.acknowledged.enumerated() {
-      // What only a lost disk had was promised to nobody.
-      let author = world.nodes[origin]
+    for (machine, all) in world.acknowledged.enumerated() {
+      // What only a lost disk had was promised to nobody; what was void is sent again under other names.
+      let author = world.nodes[machine]
       if author.hasLostData || author.process == nil { continue }
-      for node in world.nodes where node.process != nil {
-        let held = node.process?.replica.status.vector[author.origin] ?? 0
-        for entry in entries where entry.dot.sequence > held {
-          return "\(entry.dot) was acknowledged, \(node.name) ends with \(held) entries of \(author.name)"
+      let entries = all.filter { !world.views.isVoid($0.dot) }
+      for node in world.nodes {
+        guard let vector = node.process?.replica.status.vector else { continue }
+        for entry in entries where entry.dot.sequence > vector[entry.dot.origin] {
+          return "\(entry.dot) was acknowledged, \(node.name) ends with \(vector[entry.dot.origin]) entries of its log"
         }
       }
       for entry in entries {

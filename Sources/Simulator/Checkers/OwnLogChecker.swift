@@ -8,11 +8,14 @@ struct OwnLogChecker: Checker {
   let name = "own-log"
 
   mutating func step(_ node: SimulatedNode, _ world: Simulation) -> String? {
-    for author in world.nodes where !author.hasLostData {
-      let held = node.disk.entries(of: author.index)
-      let own = author.disk.entries(of: author.index)
+    // A sealed log ends for each when it hears of it; the others grow where they are written first.
+    for member in world.views.newest.members {
+      let author = world.nodes[world.views.machines[member.origin.int]]
+      if author.hasLostData { continue }
+      let held = node.disk.entries(of: member.origin)
+      let own = author.disk.entries(of: member.origin)
       if held > own {
-        return "\(node.name) has \(held) entries of \(author.name) on disk, \(author.name) itself has \(own)"
+        return "\(node.name) has \(held) entries of \(member.origin) on disk, \(author.name) itself has \(own)"
       }
     }
     return nil
@@ -20,17 +23,19 @@ struct OwnLogChecker: Checker {
 
   mutating func noticed(_ notice: Notice, _ node: SimulatedNode, _ world: Simulation) -> String? {
     switch notice {
-    case .badBatch(let origin, _, _), .badSignature(let origin, _), .badAddress(let origin, _),
-      .fork(let origin, _, _):
-      // There is no malice here: only who lost data can contradict itself.
-      world.nodes[origin.int].hasLostData ? nil : "\(node.name) noticed: \(notice)"
-    case .unprovenClaim, .quarantined, .bookMismatch, .deepRollback: nil
+    case .badBatch, .badSignature, .badAddress, .fork:
+      // There is no malice here, and nobody writes under a name whose log its disk has lost.
+      "\(node.name) noticed: \(notice)"
+    case .unprovenClaim, .quarantined, .bookMismatch, .deepRollback, .suspected, .heardAgain, .gaveUp, .wedged,
+      .entered, .sealed, .voided, .attestationDiffers, .checkpointChanged, .fillDiffers, .fillMissing:
+      nil
+    case .diskLost: node.hasLostData ? nil : "\(node.name), whose disk is whole, noticed: \(notice)"
     }
   }
 
   mutating func sample(_ world: Simulation) -> String? {
-    for node in world.nodes where !node.hasLostData {
-      if case .out(let why) = node.condition { return "\(node.name) has stopped although its disk is whole: \(why)" }
+    for node in world.nodes {
+      if case .out(let why) = node.condition { return "\(node.name) has stopped for good: \(why)" }
     }
     return nil
   }

@@ -33,9 +33,9 @@ struct ReportsChecker: Checker {
     told[node.index].removeAll()
   }
 
-  mutating func followed(_ entries: [Acknowledged], _ world: Simulation) {
+  mutating func followed(_ entries: [Acknowledged], _ node: SimulatedNode, _ world: Simulation) {
     for entry in entries {
-      if case .order = entry.command { followed[entry.dot.origin.int].append(entry.dot) }
+      if case .order = entry.command { followed[node.index].append(entry.dot) }
     }
   }
 
@@ -60,17 +60,18 @@ struct ReportsChecker: Checker {
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
     for index in once.news(run, from: node.index) {
       let item = run.items[index]
-      guard case .command(let command) = item.entry.payload else { continue }
+      let events = Array(run.events(at: index))
+      guard item.entry.command != nil || !events.isEmpty else { continue }
       // What is wrong with the events themselves is another checker's.
-      try? ledger.follow(command, at: item.dot, stamp: item.entry.stamp, Array(run.events(at: index)))
+      try? ledger.follow(item.entry.command, at: item.dot, stamp: item.entry.stamp, events)
     }
     return nil
   }
 
   mutating func end(_ world: Simulation) -> String? {
-    guard world.nodes.allSatisfy({ $0.condition == .running }) else { return nil }
+    guard world.nodes.allSatisfy({ $0.condition == .running || !$0.isWanted }) else { return nil }
     for node in world.nodes {
-      for dot in followed[node.index] {
+      for dot in followed[node.index] where !world.views.isVoid(dot) {
         guard let account = ledger[dot] else { return "\(dot) is final nowhere" }
         guard let last = told[node.index][dot]?.last else {
           return "nothing was ever told of \(dot), which is \(account.status)"

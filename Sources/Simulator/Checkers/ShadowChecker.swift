@@ -42,9 +42,3 @@ struct ShadowChecker: Checker {
       ? nil : "\(reference.name) ends with book \(found.prefix(12)), the oracle with \(expected.prefix(12))"
   }
 }
-
-extension Entry {
-  fileprivate var command: Command? {
-    if case .command(let command) = payload { command } else { nil }
-  }
-}

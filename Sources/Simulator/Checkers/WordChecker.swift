@@ -6,36 +6,63 @@ import Replica
 /// A node's word is on its disk before it is given: no ack of what is not there, no promise above the durable ceiling.
 struct WordChecker: Checker {
   let name = "word"
-  /// By node: its highest promise, the end of the log that it covers, and how many acknowledged entries were compared.
-  private var promises: [(beat: Beat?, compared: Int)]
+  private struct Word {
+    /// As whom it spoke last.
+    var origin: OriginIndex?
+    /// Its highest promise as that, and the end of the log that it covers.
+    var beat: Beat?
+    /// How many acknowledged entries were compared.
+    var compared = 0
+    /// In this view it has promised to say no more.
+    var wedged: UInt64?
+  }
 
-  init(nodes: Int) { promises = Array(repeating: (nil, 0), count: nodes) }
+  private var words: [Word]
+  private var once: FinalOnce
+
+  init(nodes: Int) {
+    words = Array(repeating: Word(), count: nodes)
+    once = FinalOnce(nodes: nodes)
+  }
+
+  mutating func started(_ node: SimulatedNode, _ world: Simulation) { once.restarted(node.index) }
 
   mutating func step(_ node: SimulatedNode, _ world: Simulation) -> String? {
     let acknowledged = world.acknowledged[node.index]
-    let compared = promises[node.index].compared
+    let compared = words[node.index].compared
     guard compared < acknowledged.count else { return nil }
-    promises[node.index].compared = acknowledged.count
-    guard let beat = promises[node.index].beat else { return nil }
-    for entry in acknowledged[compared...] where entry.dot.sequence > beat.head.sequence && entry.stamp <= beat.promise
-    {
+    words[node.index].compared = acknowledged.count
+    guard let beat = words[node.index].beat else { return nil }
+    for entry in acknowledged[compared...] where entry.dot.origin == words[node.index].origin {
+      guard entry.dot.sequence > beat.head.sequence, entry.stamp <= beat.promise else { continue }
       return "\(entry.dot) has the stamp \(entry.stamp), after \(node.name) has promised \(beat.promise)"
     }
     return nil
   }
 
   mutating func sent(_ message: PeerMessage, _ node: SimulatedNode, _ world: Simulation) -> String? {
+    if case .view(let signed) = message, case .promise(let view, _, _, _) = signed.message {
+      words[node.index].wedged = view
+    }
     guard case .heartbeat(let heartbeat) = message else { return nil }
-    for ack in heartbeat.acks where ack.head.sequence > node.disk.entries(of: ack.origin.int) {
+    for ack in heartbeat.acks where ack.head.sequence > node.disk.entries(of: ack.origin) {
       return "\(node.name) acks \(ack.head.sequence) entries of \(ack.origin) and has "
-        + "\(node.disk.entries(of: ack.origin.int)) on disk"
+        + "\(node.disk.entries(of: ack.origin)) on disk"
+    }
+    if heartbeat.view == words[node.index].wedged, heartbeat.beat != nil || !heartbeat.acks.isEmpty {
+      return "\(node.name) beats or acks in view \(heartbeat.view), after it has promised to change it"
     }
     guard let beat = heartbeat.beat else { return nil }
-    if beat.head.sequence > node.disk.entries(of: node.index) {
+    guard let origin = heartbeat.speaker else { return "\(node.name) beats as nobody" }
+    if beat.head.sequence > node.disk.entries(of: origin) {
       return "\(node.name) vouches for \(beat.head.sequence) entries of its log and has "
-        + "\(node.disk.entries(of: node.index)) on disk"
+        + "\(node.disk.entries(of: origin)) on disk"
     }
-    if beat.promise > promises[node.index].beat?.promise ?? .zero { promises[node.index].beat = beat }
+    if words[node.index].origin != origin {
+      words[node.index].origin = origin
+      words[node.index].beat = nil
+    }
+    if beat.promise > words[node.index].beat?.promise ?? .zero { words[node.index].beat = beat }
     var ceiling: UInt64 = 0
     if let record = node.disk.record(RecordKey.clockCeiling) {
       ceiling =
@@ -45,14 +72,18 @@ struct WordChecker: Checker {
     return "\(node.name) promises \(beat.promise), above its durable ceiling \(Stamp(ceiling))"
   }
 
-  /// Final means that a majority has it on disk; a disk that was damaged had it.
+  /// Final means that a majority of the view has it on disk; a disk that was damaged had it.
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
-    for item in run.items {
-      let origin = item.dot.origin.int
-      let holders = world.nodes.count {
-        $0.hasLostData || $0.hasDamage || $0.disk.entries(of: origin) >= item.dot.sequence
+    guard let view = node.process?.replica.viewValue else { return nil }
+    for index in once.news(run, from: node.index) {
+      let item = run.items[index]
+      let holders = view.members.count { member in
+        let holder = world.nodes[world.machine(of: member.origin) ?? 0]
+        return holder.hasLostData || holder.hasDamage || holder.disk.entries(of: item.dot.origin) >= item.dot.sequence
       }
-      if holders * 2 <= world.nodes.count { return "\(item.dot) is final at \(node.name), on \(holders) disks" }
+      if holders < view.view.majority {
+        return "\(item.dot) is final at \(node.name), on \(holders) disks of \(view.members.count)"
+      }
     }
     return nil
   }

@@ -32,11 +32,11 @@ extension WireChecks {
 
   static func party(_ party: Party) -> Handshake {
     let nonce = Array(repeating: UInt8(5), count: Hello.nonceByteCount)
-    let membership: @Sendable (PublicKey) -> OriginIndex? = { $0 == peerKey ? OriginIndex(1) : nil }
+    let admits: @Sendable (PublicKey) -> Bool = { $0 == peerKey }
     switch party {
     case .member:
       return .member(
-        clusterID: clusterID, boot: 1, listenAddress: nil, nonce: nonce, signatures: own, membership: membership)
+        clusterID: clusterID, boot: 1, listenAddress: nil, nonce: nonce, signatures: own, admits: admits)
     case .client, .clientOfAnyCluster:
       return .client(
         clusterID: party == .client ? clusterID : nil, account: 1, name: "fuzz", nonce: nonce, signatures: own)
@@ -44,7 +44,7 @@ extension WireChecks {
       return .responder(
         clusterID: clusterID, boot: 1, listenAddress: nil,
         welcome: Welcome(nodeName: "n", origin: OriginIndex(0), stamp: Stamp(1)), nonce: nonce, signatures: own,
-        membership: membership,
+        admits: admits,
         admission: { hello in
           if case .client(let account, _) = hello.sender, account == 13 { Refusal(.busy, "full") } else { nil }
         })
@@ -115,11 +115,11 @@ extension WireChecks {
       try expect(who.isInitiator == (party != .responder), "mistakes who began")
       try expect(who.isInitiator == (who.welcome != nil), "the welcome is not where it belongs")
       switch who.peer {
-      case .member(let key, let origin, _, _):
+      case .member(let key, _, _):
         try expect(sawProof, "a member without a proof: \(who)")
         switch party {
         case .member, .responder:
-          try expect(key == WireChecks.peerKey && origin == OriginIndex(1), "another member: \(who)")
+          try expect(key == WireChecks.peerKey, "another member: \(who)")
         case .client, .clientOfAnyCluster: break
         }
       case .client(let account, let name):

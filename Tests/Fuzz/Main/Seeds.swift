@@ -89,10 +89,11 @@ extension Seeds {
       view: 1, finalStamp: Stamp(99), checkpointNumber: 2, checkpointHash: Self.hash, appliedHash: Self.hash,
       bookHash: Self.hash, isAnswer: true)
     return golden.prefix(40).map { .batch(SealedBatch(bytes: $0, view: 1, signature: Self.signature)) } + [
-      .heartbeat(Heartbeat(view: 0, beat: nil, acks: [])),
+      .heartbeat(Heartbeat(view: 0, speaker: nil, beat: nil, acks: [])),
       .heartbeat(
         Heartbeat(
-          view: 300, beat: Beat(promise: Stamp(1 << 40), head: head), acks: [Ack(origin: OriginIndex(2), head: head)])),
+          view: 300, speaker: OriginIndex(1), beat: Beat(promise: Stamp(1 << 40), head: head),
+          acks: [Ack(origin: OriginIndex(2), head: head)])),
       .announce([range, range]), .request(range), .digest(digest), .vector(VersionVector([1, 0, 300])),
       .addresses([address, address]), .served(origin: OriginIndex(65_535), through: 1 << 63),
     ]
@@ -268,7 +269,8 @@ extension Seeds {
 
   private var genesisFiles: [[UInt8]] {
     func member(_ name: String, _ digit: String) -> String {
-      "{\"name\":\"\(name)\",\"public_key\":\"\(String(repeating: digit, count: 64))\"}"
+      "{\"name\":\"\(name)\",\"public_key\":\"\(String(repeating: digit, count: 64))\","
+        + "\"token\":\"000000000000000\(digit == "0" ? "f" : digit)\"}"
     }
     return [
       "{\"members\":[\(member("n1", "a"))]}", "{\"members\":[\(member("n1", "b")),\(member("n2", "0"))]}",
