@@ -219,7 +219,7 @@ import Wire
       try await expectRenamed(cluster)
       // Of its old log the others hold what they held.
       let vector = try await cluster.connect("n1").status().vector
-      #expect(Array(vector.prefix(3)) == before.vector)
+      #expect(zip(vector, before.vector).allSatisfy { $0 >= $1 }, "\(vector) after \(before.vector)")
     }
   }
 
