@@ -243,7 +243,9 @@ extension Replica {
       AddressRecord(
         origin: me, bootMilliseconds: configuration.bootMilliseconds, address: configuration.listenAddress,
         cluster: configuration.cluster, signatures: signatures))
+    // It knows of nobody yet that is silent, so it would never say of anybody that he is heard again.
     detector = FailureDetector(me: me, view: view, configuration: configuration.detector, seed: generator.next())
+    membership.silent.removeAll()
   }
 
   /// A decided view is without this node: from here on it takes no orders and says nothing as a member.
