@@ -1,5 +1,6 @@
 import EventLog
 import Gossip
+import Membership
 import OrderBook
 import Primitives
 import Testing
@@ -328,5 +329,31 @@ extension ReplicaTests {
     }
     replica.step(.recovered, now: back, &effects)
     #expect(replica.takeFinalRun().items.map(\.dot) == node.final.items.map(\.dot))
+  }
+
+  /// Who holds everything and is no member asks for the join mutex; not if it only follows.
+  @Test(arguments: [true, false]) func onlyWhoWantsToBeAMemberAsksToBecomeOne(wants: Bool) throws {
+    let cluster = try VirtualCluster(nodes: 2, seed: 16)
+    let key = try #require(Ed25519(seed: [UInt8](repeating: 99, count: 32)))
+    var settings = cluster.configuration(0)
+    settings.records = ViewRecords(
+      store: StoreToken(9), genesis: Decision(genesis: cluster.genesis), publicKey: key.publicKey)
+    settings.wantsMembership = wants
+    var replica = Replica(configuration: settings, signatures: key)
+    var now = cluster.now(cluster.nodes[0])
+    var effects: [Effect] = []
+    replica.step(.recovered, now: now, &effects)
+    replica.step(.linkUp(PeerIndex(0), key: cluster.keys[0].publicKey, address: ""), now: now, &effects)
+    let heartbeat = Heartbeat(view: 0, speaker: OriginIndex(0), beat: nil, acks: [])
+    replica.step(.message(from: PeerIndex(0), .heartbeat(heartbeat)), now: now, &effects)
+    for _ in 0..<50 {
+      now.monotonicMicroseconds += 10_000
+      replica.step(.tick, now: now, &effects)
+    }
+    let hasAsked = effects.contains { effect in
+      guard case .send(_, .view(let signed), _) = effect, case .lease = signed.message else { return false }
+      return true
+    }
+    #expect(hasAsked == wants)
   }
 }
