@@ -66,6 +66,8 @@ public enum ClientLimits {
   public static let updatesMax = 4_096
   /// A frame of updates is closed once it is longer than this.
   public static let updatesFrameBytesTarget = 64 * 1024
+  /// How long a read may wait for a stamp.
+  public static let waitMillisecondsMax: UInt64 = 60_000
   /// JSON text of a status or a list of peers.
   public static let jsonBytesMax = Limits.clientFrameBytesMax - 64
 

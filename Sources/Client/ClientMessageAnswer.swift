@@ -8,7 +8,7 @@ import Wire
 /// request number · kind u8 · body
 /// ```
 ///
-/// Kinds are those of the queries (2 answers 3 also); 9 is `subscribed`, without a body.
+/// Kinds are those of the queries (2 answers 3 also); 9 is `subscribed` and 11 `done`, without a body.
 ///
 /// | kind | body |
 /// |---|---|
@@ -19,6 +19,7 @@ import Wire
 /// | 6 | JSON text of a `NodeStatus` |
 /// | 7 | list of (dot · symbol · tick mantissa · tick scale u8 · lot mantissa · lot scale u8), ascending by dot |
 /// | 8 | JSON text of a list of `PeerStatus` |
+/// | 10 | stamp up to which everything is final and applied |
 public enum ClientAnswer: Equatable, Sendable {
   case book(BookAnswer)
   case order(OrderDetail)
@@ -29,6 +30,8 @@ public enum ClientAnswer: Equatable, Sendable {
   case instruments([InstrumentRecord])
   case peers(json: String)
   case subscribed
+  case finality(Stamp)
+  case done
 
   func write(to writer: inout ByteWriter) {
     switch self {
@@ -63,6 +66,10 @@ public enum ClientAnswer: Equatable, Sendable {
       writer.write(8)
       writer.writeText(json)
     case .subscribed: writer.write(9)
+    case .finality(let stamp):
+      writer.write(10)
+      writer.writeVarint(stamp.value)
+    case .done: writer.write(11)
     }
   }
 
@@ -96,23 +103,28 @@ public enum ClientAnswer: Equatable, Sendable {
         })
     case 8: self = .peers(json: try reader.readText("peers", max: ClientLimits.jsonBytesMax))
     case 9: self = .subscribed
+    case 10: self = .finality(Stamp(try reader.readVarint("final stamp")))
+    case 11: self = .done
     default: throw .unknown(field: "answer kind", value: UInt64(kind))
     }
   }
 }
 
-/// A book as its node has it: `symbol · stamp applied to u64 · book hash 32 bytes · sides` (see `MarketSides`).
+/// A book as its node has it: `symbol · u8 1 = final · stamp u64 · book hash 32 bytes · sides` (see `MarketSides`).
 public struct BookAnswer: Hashable, Sendable {
   public var symbol: Symbol
-  /// Stamp of the last entry applied, to any instrument.
+  /// Whether it is the book of what is final, without anything tentative.
+  public var isFinal: Bool
+  /// If final, the stamp up to which everything is; else the newest stamp that the node has seen.
   public var applied: Stamp
   /// Of the whole book as applied, all instruments; zero if the node did not compute it for this answer. `sides` leaves
   /// out orders whose date is final although no entry has taken them out yet.
   public var bookHash: Hash256
   public var sides: MarketSides
 
-  public init(symbol: Symbol, applied: Stamp, bookHash: Hash256, sides: MarketSides) {
+  public init(symbol: Symbol, isFinal: Bool = false, applied: Stamp, bookHash: Hash256, sides: MarketSides) {
     self.symbol = symbol
+    self.isFinal = isFinal
     self.applied = applied
     self.bookHash = bookHash
     self.sides = sides
@@ -123,6 +135,7 @@ public struct BookAnswer: Hashable, Sendable {
 
   func write(to writer: inout ByteWriter) {
     writer.writeSymbol(symbol)
+    writer.write(isFinal ? 1 : 0)
     writer.writeFixed(applied.value)
     writer.write(bookHash)
     sides.write(to: &writer)
@@ -130,6 +143,7 @@ public struct BookAnswer: Hashable, Sendable {
 
   init(_ reader: inout ByteReader) throws(CodecError) {
     symbol = try reader.readSymbol("symbol")
+    isFinal = try reader.readFlag("final flag")
     applied = Stamp(try reader.readFixed("stamp"))
     bookHash = try reader.readHash("book hash")
     sides = try MarketSides(&reader)

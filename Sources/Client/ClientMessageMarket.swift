@@ -37,10 +37,14 @@ public struct MarketTrade: Hashable, Sendable {
   public var quantityLots: Int64
   /// Of the entry that caused it.
   public var stamp: Stamp
+  /// No rollback can take it back.
+  public var isFinal: Bool
 
   public init(
-    symbol: Symbol, maker: Dot, taker: Dot, takerSide: Side, priceTicks: Int64, quantityLots: Int64, stamp: Stamp
+    symbol: Symbol, maker: Dot, taker: Dot, takerSide: Side, priceTicks: Int64, quantityLots: Int64, stamp: Stamp,
+    isFinal: Bool = true
   ) {
+    self.isFinal = isFinal
     self.symbol = symbol
     self.maker = maker
     self.taker = taker
@@ -56,7 +60,7 @@ public struct MarketTrade: Hashable, Sendable {
   func write(to writer: inout ByteWriter) {
     writer.writeEntry(maker)
     writer.writeEntry(taker)
-    writer.write(takerSide.rawValue)
+    writer.write(takerSide.rawValue | (isFinal ? 2 : 0))
     writer.writeSigned(priceTicks)
     writer.writeLots(quantityLots)
     writer.writeVarint(stamp.value)
@@ -66,7 +70,9 @@ public struct MarketTrade: Hashable, Sendable {
     self.symbol = symbol
     maker = try reader.readSomeEntry("maker")
     taker = try reader.readSomeEntry("taker")
-    takerSide = try reader.readCase("taker side")
+    let shape = try reader.readFlags("trade shape", known: 3)
+    takerSide = Side(rawValue: shape & 1) ?? .buy
+    isFinal = shape & 2 != 0
     priceTicks = try reader.readSigned("trade price")
     quantityLots = try reader.readLots("trade quantity")
     stamp = Stamp(try reader.readVarint("trade stamp"))

@@ -2,52 +2,112 @@ import OrderBook
 import Primitives
 import Wire
 
+/// How settled an answer must be.
+///
+/// `level u8 · (2 only: stamp · milliseconds to wait, 1 … ClientLimits.waitMillisecondsMax)`
+public enum ReadLevel: Hashable, Sendable {
+  /// 0: everything that the node has applied, also what a rollback may still take back.
+  case tentative
+  /// 1: only what is final; never taken back on any node.
+  case final
+  /// 2: what is final, once everything up to this stamp is, of whatever node; refused with `timedOut` after the wait. A
+  /// stamp that some entry has: nothing makes one final that is ahead of all entries.
+  ///
+  /// With the stamp of an acceptance any node shows what came of that entry: reads that follow one's own writes.
+  case atLeast(Stamp, waitMilliseconds: UInt64)
+
+  func write(to writer: inout ByteWriter) {
+    switch self {
+    case .tentative: writer.write(0)
+    case .final: writer.write(1)
+    case .atLeast(let stamp, let wait):
+      writer.write(2)
+      writer.writeVarint(stamp.value)
+      writer.writeVarint(wait)
+    }
+  }
+
+  init(_ reader: inout ByteReader) throws(CodecError) {
+    let level = try reader.readByte("read level")
+    switch level {
+    case 0: self = .tentative
+    case 1: self = .final
+    case 2:
+      let stamp = Stamp(try reader.readVarint("stamp"))
+      let wait = try reader.readVarint("wait", max: ClientLimits.waitMillisecondsMax)
+      guard wait > 0 else { throw .invalid(field: "wait") }
+      self = .atLeast(stamp, waitMilliseconds: wait)
+    default: throw .unknown(field: "read level", value: UInt64(level))
+    }
+  }
+}
+
 /// A question to the node. Frame `0x21`, client to node: `request number · kind u8 · what the kind asks for`.
 ///
 /// | kind | asks | fields | answer |
 /// |---|---|---|---|
-/// | 1 | book | symbol · depth (levels a side, 1 … `ClientLimits.levelsPerSideMax`) | 1 |
-/// | 2 | order by id | dot | 2 |
-/// | 3 | order by the account's client order id | length · bytes (1 … 36) | 2 |
-/// | 4 | open orders of the account, ascending by dot | dot to start after, none at first | 4 |
-/// | 5 | newest trades, newest first | symbol or empty · count (1 … `ClientLimits.tradesMax`) | 5 |
+/// | 1 | book | symbol · depth (levels a side, 1 … `ClientLimits.levelsPerSideMax`) · `ReadLevel` | 1 |
+/// | 2 | order by id | dot · `ReadLevel` | 2 |
+/// | 3 | order by the account's client order id | length · bytes (1 … 36) · `ReadLevel` | 2 |
+/// | 4 | open orders of the account, ascending by dot | dot to start after, none at first · `ReadLevel` | 4 |
+/// | 5 | newest trades, newest first | symbol or empty · count (1 … `ClientLimits.tradesMax`) · `ReadLevel` | 5 |
 /// | 6 | status | | 6 |
 /// | 7 | instruments | | 7 |
 /// | 8 | peers | | 8 |
+/// | 10 | the stamp up to which everything is final | `ReadLevel` | 10 |
+/// | 11 | a fault, of a demo cluster's node | `InjectedFault` | 11 |
 ///
-/// Refused with `unknownSymbol` or `notFound` where that applies (an order of another account is not found).
+/// Refused with `unknownSymbol` or `notFound` where that applies (an order of another account is not found; at a final
+/// level, neither is one that is not final yet).
 public enum ClientQuery: Hashable, Sendable {
-  case book(Symbol, depth: Int)
-  case order(OrderReference)
-  case openOrders(after: Dot)
-  case trades(Symbol?, count: Int)
+  case book(Symbol, depth: Int, ReadLevel)
+  case order(OrderReference, ReadLevel)
+  case openOrders(after: Dot, ReadLevel)
+  case trades(Symbol?, count: Int, ReadLevel)
   case status
   case instruments
   case peers
+  case finality(ReadLevel)
+  case fault(InjectedFault)
+
+  /// Nil for questions that have none.
+  public var level: ReadLevel? {
+    switch self {
+    case .book(_, _, let level), .order(_, let level), .openOrders(_, let level), .trades(_, _, let level),
+      .finality(let level):
+      level
+    case .status, .instruments, .peers, .fault: nil
+    }
+  }
 
   func write(to writer: inout ByteWriter) {
     switch self {
-    case .book(let symbol, let depth):
+    case .book(let symbol, let depth, _):
       writer.write(1)
       writer.writeSymbol(symbol)
       writer.writeVarint(UInt64(depth))
-    case .order(.dot(let dot)):
+    case .order(.dot(let dot), _):
       writer.write(2)
       writer.writeEntry(dot)
-    case .order(.client(let id)):
+    case .order(.client(let id), _):
       writer.write(3)
       writer.writeClientOrderID(id)
-    case .openOrders(let after):
+    case .openOrders(let after, _):
       writer.write(4)
       writer.writeEntry(after)
-    case .trades(let symbol, let count):
+    case .trades(let symbol, let count, _):
       writer.write(5)
       writer.writeSymbol(symbol)
       writer.writeVarint(UInt64(count))
     case .status: writer.write(6)
     case .instruments: writer.write(7)
     case .peers: writer.write(8)
+    case .finality: writer.write(10)
+    case .fault(let fault):
+      writer.write(11)
+      fault.write(to: &writer)
     }
+    level?.write(to: &writer)
   }
 
   init(_ reader: inout ByteReader) throws(CodecError) {
@@ -57,21 +117,27 @@ public enum ClientQuery: Hashable, Sendable {
       let symbol = try reader.readSymbol("symbol")
       let depth = try reader.readVarint("depth", max: UInt64(ClientLimits.levelsPerSideMax))
       guard depth > 0 else { throw .invalid(field: "depth") }
-      self = .book(symbol, depth: Int(depth))
-    case 2: self = .order(.dot(try reader.readSomeEntry("order id")))
+      self = .book(symbol, depth: Int(depth), try ReadLevel(&reader))
+    case 2:
+      let dot = try reader.readSomeEntry("order id")
+      self = .order(.dot(dot), try ReadLevel(&reader))
     case 3:
       let id = try reader.readClientOrderID("client order id")
       guard !id.isNone else { throw .invalid(field: "client order id") }
-      self = .order(.client(id))
-    case 4: self = .openOrders(after: try reader.readEntry("order id"))
+      self = .order(.client(id), try ReadLevel(&reader))
+    case 4:
+      let after = try reader.readEntry("order id")
+      self = .openOrders(after: after, try ReadLevel(&reader))
     case 5:
       let symbol = try reader.readSymbolIfAny("symbol")
       let count = try reader.readVarint("trade count", max: UInt64(ClientLimits.tradesMax))
       guard count > 0 else { throw .invalid(field: "trade count") }
-      self = .trades(symbol, count: Int(count))
+      self = .trades(symbol, count: Int(count), try ReadLevel(&reader))
     case 6: self = .status
     case 7: self = .instruments
     case 8: self = .peers
+    case 10: self = .finality(try ReadLevel(&reader))
+    case 11: self = .fault(try InjectedFault(&reader))
     default: throw .unknown(field: "query kind", value: UInt64(kind))
     }
   }

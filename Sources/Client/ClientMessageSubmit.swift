@@ -175,6 +175,10 @@ public enum RequestRefusalCode: UInt8, Hashable, Sendable, CaseIterable {
   case wrongAccount = 11
   /// The node's disk failed.
   case storage = 12
+  /// What was waited for did not become final in time.
+  case timedOut = 13
+  /// Faults are for the nodes of demo clusters.
+  case notADemo = 14
 }
 
 /// A refusal and its reason, for a person to act on. Nothing of the request has taken effect.

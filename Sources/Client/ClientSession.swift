@@ -85,7 +85,10 @@ extension ClientSession {
         waiting.append(
           .batch(SubmitBatch(commands: commands, after: after, deadlineMilliseconds: deadline, sink: sink)))
       case .query(let query, let reply):
-        waiting.append(.question(query, reply, deadlineMilliseconds: deadline))
+        // One that waits at the node has that long more.
+        var patience: UInt64 = 0
+        if case .atLeast(_, let wait)? = query.level { patience = wait }
+        waiting.append(.question(query, reply, deadlineMilliseconds: deadline + patience))
       case .subscribe(let id, let symbol, let content, let mailbox, let reply):
         released += 1
         let subscription = Subscription(id: id, symbol: symbol, content: content, mailbox: mailbox)

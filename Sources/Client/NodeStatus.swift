@@ -62,6 +62,10 @@ public struct NodeStatus: Codable, Equatable, Sendable {
   public var ready = false
   public var fsyncP50Microseconds: UInt64 = 0
   public var fsyncP99Microseconds: UInt64 = 0
+  public var joinMutex = JoinMutexStatus()
+  public var queues = QueueStatus()
+  /// Names of the nodes from which an injected fault cuts this one off.
+  public var cutFrom: [String] = []
   /// To members.
   public var bytesSent: UInt64 = 0
   public var messagesSent: UInt64 = 0
@@ -90,6 +94,39 @@ public struct NodeStatus: Codable, Equatable, Sendable {
     self.uptimeSeconds = uptimeSeconds
     self.version = version
   }
+}
+
+/// The join mutex as one member sees it.
+public struct JoinMutexStatus: Codable, Equatable, Sendable {
+  /// Node id, in 64 hexadecimal digits, of whom this member has lent its vote; nil if nobody.
+  public var holder: String?
+  public var heldMilliseconds: UInt64 = 0
+  /// Leases under which somebody became a member, since the cluster began.
+  public var grantsTotal: UInt64 = 0
+
+  public init(holder: String? = nil, heldMilliseconds: UInt64 = 0, grantsTotal: UInt64 = 0) {
+    self.holder = holder
+    self.heldMilliseconds = heldMilliseconds
+    self.grantsTotal = grantsTotal
+  }
+}
+
+/// What waits in a node, and for what.
+public struct QueueStatus: Codable, Equatable, Sendable {
+  /// Entries that are held and not applied yet.
+  public var unapplied: UInt64 = 0
+  /// Effects that wait for a commit.
+  public var uncommitted: UInt64 = 0
+  /// Final entries that are not in the audit tables yet.
+  public var audit: UInt64 = 0
+  /// Bytes that the network has not taken yet, to all members.
+  public var peerBytes: UInt64 = 0
+  /// The same, to all clients.
+  public var clientBytes: UInt64 = 0
+  /// Reads that wait for something to become final.
+  public var reads: UInt64 = 0
+
+  public init() {}
 }
 
 /// What a node says of its connection to another member.

@@ -250,28 +250,32 @@ extension RialtoClient {
 
   /// The book of an instrument.
   /// - Parameter depth: levels a side, `1...ClientLimits.levelsPerSideMax`.
-  public func book(symbol: Symbol, depth: Int = 20) async throws(ClientError) -> BookAnswer {
+  public func book(
+    symbol: Symbol, depth: Int = 20, level: ReadLevel = .tentative
+  ) async throws(ClientError) -> BookAnswer {
     let bounded = min(max(depth, 1), ClientLimits.levelsPerSideMax)
-    let answer = try await ask(.book(symbol, depth: bounded))
+    let answer = try await ask(.book(symbol, depth: bounded, level))
     guard case .book(let book) = answer else { throw Self.mismatch(answer, "a book") }
     return book
   }
 
   /// One order of this account.
   /// - Throws: `requestRefused` with `notFound`, among others.
-  public func order(_ reference: OrderReference) async throws(ClientError) -> OrderDetail {
-    let answer = try await ask(.order(reference))
+  public func order(
+    _ reference: OrderReference, level: ReadLevel = .tentative
+  ) async throws(ClientError) -> OrderDetail {
+    let answer = try await ask(.order(reference, level))
     guard case .order(let detail) = answer else { throw Self.mismatch(answer, "an order") }
     return detail
   }
 
   /// All open orders of this account, ascending by dot, without their fills. Asked page by page: what changes meanwhile
   /// may or may not show.
-  public func openOrders() async throws(ClientError) -> [OrderDetail] {
+  public func openOrders(level: ReadLevel = .tentative) async throws(ClientError) -> [OrderDetail] {
     var all: [OrderDetail] = []
     while true {
       let last = all.last?.dot ?? .none
-      let answer = try await ask(.openOrders(after: last))
+      let answer = try await ask(.openOrders(after: last, level))
       guard case .orders(let page, let isTruncated) = answer else { throw Self.mismatch(answer, "open orders") }
       all += page
       guard isTruncated else { return all }
@@ -285,8 +289,11 @@ extension RialtoClient {
   /// - Parameters:
   ///   - symbol: nil asks for all instruments.
   ///   - count: `1...ClientLimits.tradesMax`.
-  public func trades(symbol: Symbol? = nil, count: Int = 100) async throws(ClientError) -> [MarketTrade] {
-    let answer = try await ask(.trades(symbol, count: min(max(count, 1), ClientLimits.tradesMax)))
+  ///   - level: at the tentative one, trades that are not final come first; each says which it is.
+  public func trades(
+    symbol: Symbol? = nil, count: Int = 100, level: ReadLevel = .final
+  ) async throws(ClientError) -> [MarketTrade] {
+    let answer = try await ask(.trades(symbol, count: min(max(count, 1), ClientLimits.tradesMax), level))
     guard case .trades(let trades) = answer else { throw Self.mismatch(answer, "trades") }
     return trades
   }
@@ -308,6 +315,35 @@ extension RialtoClient {
     let answer = try await ask(.peers)
     guard case .peers(let json) = answer else { throw Self.mismatch(answer, "peers") }
     return try ClientAnswer.parse(json, as: [PeerStatus].self)
+  }
+
+  /// The stamp up to which everything is final at this node, and applied there.
+  ///
+  /// With `level` `atLeast(acceptance.stamp, …)` it is the wait for an entry to become final, be it an order or not.
+  /// - Throws: `requestRefused` with `timedOut` if it did not in time.
+  public func finalStamp(level: ReadLevel = .final) async throws(ClientError) -> Stamp {
+    let answer = try await ask(.finality(level))
+    guard case .finality(let stamp) = answer else { throw Self.mismatch(answer, "finality") }
+    return stamp
+  }
+
+  /// Waits until an entry is final, wherever it was submitted.
+  /// - Parameter timeoutMilliseconds: 1 to `ClientLimits.waitMillisecondsMax`.
+  /// - Returns: the stamp up to which everything is.
+  /// - Throws: `requestRefused` with `timedOut`; the entry is tentative then, and may become final later.
+  @discardableResult
+  public func waitUntilFinal(
+    _ acceptance: Acceptance, timeoutMilliseconds: UInt64
+  ) async throws(ClientError) -> Stamp {
+    let wait = min(max(timeoutMilliseconds, 1), ClientLimits.waitMillisecondsMax)
+    return try await finalStamp(level: .atLeast(acceptance.stamp, waitMilliseconds: wait))
+  }
+
+  /// Makes a node of a demo cluster have a fault.
+  /// - Throws: `requestRefused` with `notADemo`.
+  public func inject(_ fault: InjectedFault) async throws(ClientError) {
+    let answer = try await ask(.fault(fault))
+    guard case .done = answer else { throw Self.mismatch(answer, "a fault") }
   }
 
   /// Waits for a word from the node.

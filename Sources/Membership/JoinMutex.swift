@@ -55,6 +55,12 @@ public struct JoinMutex: Sendable {
   /// Who holds this member's vote now.
   public func holder(nowMicroseconds now: UInt64) -> LeaseBallot? { now < untilMicroseconds ? holder : nil }
 
+  /// How long the present holder has had this member's vote, in microseconds; 0 if nobody has it.
+  public func heldMicroseconds(nowMicroseconds now: UInt64) -> UInt64 {
+    guard holder(nowMicroseconds: now) != nil else { return 0 }
+    return ViewLimits.leaseMicroseconds - min(untilMicroseconds - now, ViewLimits.leaseMicroseconds)
+  }
+
   /// A repeated request does not prolong its lease. A node's newer request takes over from its older one.
   mutating func request(_ ballot: LeaseBallot, nowMicroseconds now: UInt64) -> Answer {
     if defects.contains(.leaseNotFenced) { return .granted }

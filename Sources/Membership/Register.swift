@@ -7,10 +7,13 @@ public struct RegisteredOrigin: Hashable, Sendable {
   public let publicKey: PublicKey
   /// A label for people; at most `Limits.nameBytesMax` bytes.
   public let name: String
-  public init(origin: Origin, publicKey: PublicKey, name: String) {
+  /// Round of the lease of the join mutex under which it was admitted; 0 for the members of view 0.
+  public let leaseRound: UInt64
+  public init(origin: Origin, publicKey: PublicKey, name: String, leaseRound: UInt64 = 0) {
     self.origin = origin
     self.publicKey = publicKey
     self.name = name
+    self.leaseRound = leaseRound
   }
 }
 

@@ -40,7 +40,7 @@ extension ViewChange {
     guard
       certificate.isValid(bytes, electors: view.members, register: register, signatures: signatures, defects)
     else { return }
-    let admission = Admission(publicKey: key, name: name, token: token)
+    let admission = Admission(publicKey: key, name: name, token: token, leaseRound: ballot.round)
     if wish.admissions.contains(admission) { return }
     // One joiner at a time: who held the mutex before has lost it.
     wish.admissions.removeAll { $0.publicKey != key }

@@ -224,6 +224,10 @@ public struct ViewChange: Sendable {
   public func heldLease(nowMicroseconds now: UInt64) -> LeaseBallot? { joiner?.held(nowMicroseconds: now) }
   /// Whose lease this member's vote backs now.
   public func leaseHolder(nowMicroseconds now: UInt64) -> LeaseBallot? { mutex.holder(nowMicroseconds: now) }
+  /// For how long, in microseconds.
+  public func leaseHeldMicroseconds(nowMicroseconds now: UInt64) -> UInt64 {
+    mutex.heldMicroseconds(nowMicroseconds: now)
+  }
 
   // MARK: Parts of it
 

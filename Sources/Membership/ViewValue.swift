@@ -85,10 +85,13 @@ public struct Admission: Hashable, Sendable {
   /// At most `Limits.nameBytesMax` bytes.
   public let name: String
   public let token: StoreToken
-  public init(publicKey: PublicKey, name: String, token: StoreToken) {
+  /// Round of the lease under which it asks.
+  public let leaseRound: UInt64
+  public init(publicKey: PublicKey, name: String, token: StoreToken, leaseRound: UInt64 = 0) {
     self.publicKey = publicKey
     self.name = name
     self.token = token
+    self.leaseRound = leaseRound
   }
 }
 
@@ -141,7 +144,7 @@ public struct MembershipWish: Hashable, Sendable {
 ///
 /// ```
 /// number varint, member count varint, (origin varint, token u64)…, origin count varint,
-/// (public key 32, incarnation varint, name prefixed, base sequence varint, [base hash 32 if the sequence is not 0])…,
+/// (public key 32, incarnation varint, [lease round varint if that is not 0], name prefixed, base sequence varint, [base hash 32 if the sequence is not 0])…,
 /// floor varint, has-checkpoint u8, [number varint, hash 32]
 /// ```
 /// Source: DESIGN 7.
@@ -189,6 +192,14 @@ public struct ViewValue: Hashable, Sendable {
   /// Where an origin's log ends; nil for a member, and for one that this view does not know.
   public func cut(of origin: OriginIndex) -> UInt64? {
     origin.int < base.count && !contains(origin) ? base[origin.int].sequence : nil
+  }
+
+  /// Leases of the join mutex under which somebody was admitted: as many as there were joins, if nobody ever joined
+  /// without one or shared one.
+  public var leasesUsed: Int {
+    let leases = origins.filter { $0.leaseRound > 0 }
+      .map { LeaseBallot(round: $0.leaseRound, node: $0.origin.node) }.sorted()
+    return leases.indices.count { $0 == 0 || leases[$0] != leases[$0 - 1] }
   }
 
   /// The member that this node is: by key, and by the token of its disk.
@@ -249,7 +260,9 @@ public struct ViewValue: Hashable, Sendable {
     for admission in admissions {
       members.append(ViewMember(origin: OriginIndex(UInt32(origins.count)), token: admission.token))
       let origin = Origin(node: admission.publicKey.nodeID, incarnation: UInt32(number + 1))
-      origins.append(RegisteredOrigin(origin: origin, publicKey: admission.publicKey, name: admission.name))
+      origins.append(
+        RegisteredOrigin(
+          origin: origin, publicKey: admission.publicKey, name: admission.name, leaseRound: admission.leaseRound))
       base.append(Head(sequence: 0, hash: .zero))
     }
     guard !members.isEmpty, members.count <= Limits.membersMax, origins.count <= ViewLimits.originsMax,
@@ -291,6 +304,7 @@ public struct ViewValue: Hashable, Sendable {
     for (origin, head) in zip(origins, base) {
       writer.write(origin.publicKey.bytes)
       writer.writeVarint(UInt64(origin.origin.incarnation))
+      if origin.origin.incarnation > 0 { writer.writeVarint(origin.leaseRound) }
       writer.writePrefixed(Array(origin.name.utf8))
       writer.write(head)
     }
@@ -313,9 +327,11 @@ public struct ViewValue: Hashable, Sendable {
       let key = try reader.readPublicKey()
       let incarnation = UInt32(try reader.readVarint("incarnation", max: number))
       if let last = origins.last, incarnation < last.origin.incarnation { throw .invalid(field: "incarnation") }
+      let lease = incarnation > 0 ? try reader.readVarint("lease round", max: ViewLimits.numberMax) : 0
       let name = try reader.readName()
       origins.append(
-        RegisteredOrigin(origin: Origin(node: key.nodeID, incarnation: incarnation), publicKey: key, name: name))
+        RegisteredOrigin(
+          origin: Origin(node: key.nodeID, incarnation: incarnation), publicKey: key, name: name, leaseRound: lease))
       base.append(try reader.readViewHead())
     }
     floor = Stamp(try reader.readVarint("floor"))

@@ -67,6 +67,7 @@ extension OrderReport {
   var update: OrderUpdate {
     var flags: OrderUpdate.Flags = []
     if isCorrection { flags.insert(.correction) }
+    if isFinal { flags.insert(.final) }
     return OrderUpdate(
       entry: entry, state: UpdateState(rawValue: state.rawValue) ?? .pending, reason: reason, other: other,
       openLots: openLots, filledLots: filledLots, fillsStanding: UInt64(fillsStanding),

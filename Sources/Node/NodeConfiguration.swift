@@ -13,6 +13,8 @@ public struct NodeConfiguration: Sendable {
   public var name: String
   /// False for a node that only follows.
   public var wantsMembership = true
+  /// Of a cluster to try things with: it takes injected faults from clients.
+  public var isDemo = false
   public var key: Ed25519
   public var dataDirectory: String
   /// Port 0 lets the system pick one.

@@ -116,6 +116,17 @@ extension NodeServer {
     status.undone = inner.undone
     status.fsyncP50Microseconds = figures.commitMicroseconds(perMille: 500)
     status.fsyncP99Microseconds = figures.commitMicroseconds(perMille: 990)
+    let mutex = replica.joinMutex(now)
+    status.joinMutex = JoinMutexStatus(
+      holder: mutex.holder?.description, heldMilliseconds: mutex.heldMicroseconds / 1_000,
+      grantsTotal: UInt64(replica.viewValue.leasesUsed))
+    status.queues.unapplied = inner.entries - min(inner.applied, inner.entries)
+    status.queues.uncommitted = UInt64(gate.count)
+    status.queues.audit = status.auditLag
+    status.queues.peerBytes = status.peers.reduce(0) { $0 + $1.queuedBytes }
+    status.queues.clientBytes = sessions.values.reduce(0) { $0 + UInt64($1.connection.queuedBytes) }
+    status.queues.reads = UInt64(reads.count)
+    status.cutFrom = cutNames
     status.bytesSent = figures.bytesSent
     status.messagesSent = figures.messagesSent
     return status

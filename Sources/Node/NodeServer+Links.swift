@@ -65,7 +65,12 @@ extension NodeServer: ConnectionOwner {
   public func connectionEstablished(_ connection: Connection, _ established: Handshake.Established) {
     switch established.peer {
     case .client(let account, let name): openSession(connection, account: account, name: name)
-    case .member(let key, let boot, _): linkEstablished(connection, to: key, boot: boot)
+    case .member(let key, let boot, _):
+      if cut(from: key) == .both {
+        connection.abort(reason: Self.cutReason)
+      } else {
+        linkEstablished(connection, to: key, boot: boot)
+      }
     }
   }
 
@@ -106,7 +111,7 @@ extension NodeServer: ConnectionOwner {
     switch connection.established?.peer {
     case .client: receiveRequest(frame, on: connection)
     case .member:
-      guard let peer = peer(of: connection) else { return }
+      guard let peer = peer(of: connection), cut(from: connection.established?.publicKey) == nil else { return }
       do throws(CodecError) {
         let message = try frame.decodePeerMessage()
         input(.message(from: peer, message))

@@ -31,6 +31,7 @@ extension NodeServer {
     let stepped = NIODeadline.now()
     carryOut()
     collectFinal()
+    serveReads()
     let ended = NIODeadline.now()
     if ended - started > .milliseconds(Self.longTurnMilliseconds) {
       logger.info(

@@ -67,6 +67,9 @@ public final class NodeServer: @unchecked Sendable {
   var lastAudit = NIODeadline.now()
   var lastBusy = NIODeadline.now()
   var market = MarketDesk()
+  var reads = ReadDesk()
+  /// Injected: looked up only.
+  var cutLinks: [NodeID: CutLink.Direction] = [:]
   var figures = NodeFigures()
   var lastClientSweep = NIODeadline.now()
 

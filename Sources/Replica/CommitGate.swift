@@ -11,6 +11,9 @@ public struct CommitGate: Sendable {
 
   public init() {}
 
+  /// Effects that wait.
+  public var count: Int { waiting.count }
+
   /// Whether an effect may be carried out now.
   /// - Returns: false if it is kept until its commit is durable.
   public mutating func admit(_ effect: Effect) -> Bool {

@@ -4,7 +4,8 @@ import Primitives
 /// Tells clients what became of their orders, and corrects it when a rollback changed what was told.
 ///
 /// For each entry of a listening client it keeps the events that concern it, as they stand on the tape now, and how
-/// many of them were told. A rollback takes events away; what is told next is the difference.
+/// many of them were told. A rollback takes events away; what is told next is the difference. What was told as
+/// tentative is told again, with nothing new in it, once all of it is final.
 struct OrderDesk: Sendable {
   private enum Happening: Equatable, Sendable {
     case event(OrderEvent)
@@ -18,7 +19,13 @@ struct OrderDesk: Sendable {
     var now: [Happening] = []
     /// As told; compared with `now` to find what changed.
     var told: [Happening] = []
+    /// How many of `now`, from the first, are final; events become final in the order in which they happened.
+    var finalCount = 0
+    /// How many of `told` were final when they were told.
+    var toldFinalCount = 0
     var isChanged = false
+
+    var isFinal: Bool { !now.isEmpty && finalCount == now.count }
   }
 
   /// Entries followed, by dot. Never iterated.
@@ -92,8 +99,14 @@ struct OrderDesk: Sendable {
   /// The events of an entry became final: what they ended need not be followed after the next reports.
   mutating func finalized(_ dot: Dot, events: some Sequence<OrderEvent>) {
     guard !tracked.isEmpty else { return }
-    if let entry = tracked[dot], !entry.isOrder { retiring.append(dot) }
+    if let entry = tracked[dot], !entry.isOrder {
+      if entry.now.last == .done { edit(dot) { $0.finalCount += 1 } }
+      retiring.append(dot)
+    }
     for event in events {
+      let (first, second) = Self.subjects(of: event)
+      edit(first) { $0.finalCount += 1 }
+      edit(second) { $0.finalCount += 1 }
       switch event {
       case .filled(let fill):
         if fill.makerOpenLots == 0 { retiring.append(fill.maker) }
@@ -109,7 +122,10 @@ struct OrderDesk: Sendable {
   /// after the next reports, so that nothing is told of that entry, nor if it is undone.
   mutating func expired(_ order: Dot, openLots: Int64) {
     guard tracked[order] != nil else { return }
-    edit(order) { $0.now.append(.event(.expired(order: order, openLots: openLots))) }
+    edit(order) {
+      $0.now.append(.event(.expired(order: order, openLots: openLots)))
+      $0.finalCount = $0.now.count
+    }
     retiring.append(order)
   }
 
@@ -131,9 +147,14 @@ struct OrderDesk: Sendable {
       }
       entry.isChanged = false
       let standing = zip(entry.told, entry.now).prefix { $0 == $1 }.count
-      if standing < entry.told.count || standing < entry.now.count {
-        reports.append((entry.session, Self.report(dot, entry.now, standing: standing, told: entry.told)))
+      // What became final is told once nothing tentative is left: then the client knows where it stands.
+      let isNewlyFinal = entry.isFinal && entry.toldFinalCount < entry.finalCount
+      if standing < entry.told.count || standing < entry.now.count || isNewlyFinal {
+        var report = Self.report(dot, entry.now, standing: standing, told: entry.told)
+        report.isFinal = entry.isFinal
+        reports.append((entry.session, report))
         entry.told = entry.now
+        entry.toldFinalCount = entry.finalCount
       }
       tracked[dot] = entry
     }

@@ -42,6 +42,8 @@ public struct OrderReport: Hashable, Sendable {
   public var newFills: [ReportedFill] = []
   /// Something told before was taken back by a rollback.
   public var isCorrection = false
+  /// All of this is final: no rollback will ever take it back.
+  public var isFinal = false
 
   public init(entry: Dot, state: State) {
     self.entry = entry

@@ -184,8 +184,16 @@ public struct Replica: ~Copyable {
   public var member: OriginIndex? { me }
   /// Whether it has promised to change its view, and waits for the next one.
   public var isWedged: Bool { views.isWedged }
+  /// The join mutex as this member sees it: to whom it has lent its vote, and for how long.
+  public func joinMutex(_ now: LogicalTime) -> (holder: NodeID?, heldMicroseconds: UInt64) {
+    let micros = now.monotonicMicroseconds
+    return (views.leaseHolder(nowMicroseconds: micros)?.node, views.leaseHeldMicroseconds(nowMicroseconds: micros))
+  }
   /// What was decided of the view that was entered last.
   public var viewValue: ViewValue { views.value }
+
+  /// Whether the book holds what is not final.
+  public var hasTentative: Bool { !sequencer.tail.isEmpty }
 
   /// Whether entries wait to be applied or to become final.
   public var isBusy: Bool { sequencer.tentative > 0 }
@@ -225,6 +233,27 @@ public struct Replica: ~Copyable {
 
   /// Reads the book as applied now. For views, ask it as of `viewStamp`.
   public func withBook<Result>(_ body: (borrowing MatchingEngine) -> Result) -> Result { body(sequencer.engine) }
+
+  /// Reads the book without what is tentative; ask it as of `viewStamp`, too.
+  /// - Complexity: O(tentative entries) besides `body`: they are taken back for it and put on again.
+  public mutating func withFinalBook<Result>(_ body: (inout MatchingEngine) -> Result) -> Result {
+    sequencer.withFinalBook(body)
+  }
+
+  /// Trades that are not final, the newest first, with the stamps of the entries that caused them.
+  /// - Parameter instrument: nil for all.
+  /// - Complexity: O(tentative events) at worst.
+  public func tentativeTrades(of instrument: Dot?, newest count: Int) -> [(fill: Fill, stamp: Stamp)] {
+    var trades: [(fill: Fill, stamp: Stamp)] = []
+    for index in sequencer.tail.indices.reversed() where trades.count < count {
+      for event in Array(sequencer.events(ofTail: index)).reversed() {
+        guard case .filled(let fill) = event, instrument == nil || fill.instrument == instrument else { continue }
+        trades.append((fill, sequencer.tail[index].key.stamp))
+        if trades.count == count { break }
+      }
+    }
+    return trades
+  }
 
   /// An entry that is still in memory; all that are not final are.
   public func entry(_ dot: Dot) -> Entry? {

@@ -10,12 +10,18 @@ struct BookCommand: AsyncParsableCommand {
       Examples:
         rialto book --to 127.0.0.1:7001
         rialto book BTC-USD --depth 50 --to 127.0.0.1:7001 --json
+        rialto book --final --to 127.0.0.1:7001
+        rialto book --at-least 1795287243123.4 --wait 2s --to 127.0.0.1:7001
+
+      Without --final or --at-least it is the book as the node has it now: its
+      newest orders are tentative.
 
       Exit codes: 0 shown; 2 could not.
       """)
 
   @Argument(help: "Instrument; may be left out if there is only one.") var symbol: String?
   @Option(help: "Levels a side.") var depth = 10
+  @OptionGroup var read: ReadOptions
   @Flag(help: "Print the result as one JSON object on one line.") var json = false
   @OptionGroup var nodes: NodeOptions
 
@@ -29,11 +35,12 @@ struct BookCommand: AsyncParsableCommand {
     try await explaining {
       let client = try await nodes.connectToAny()
       let instrument = try await Instruments.find(symbol, at: client).instrument
-      let book = try await client.book(symbol: instrument.symbol, depth: depth)
+      let book = try await client.book(symbol: instrument.symbol, depth: depth, level: read.level(usual: .tentative))
       await client.close()
       if json {
         var line = JSONLine()
         line.add("symbol", instrument.symbol.description)
+        line.add("final", book.isFinal)
         line.add("applied", book.applied.description)
         line.add("book_hash", book.bookHash.description)
         line.add("bids", book.bids.map { Self.json($0, instrument) })
@@ -46,7 +53,8 @@ struct BookCommand: AsyncParsableCommand {
       for level in book.asks.reversed() { table.add(Self.cells("ask", level, instrument)) }
       for level in book.bids { table.add(Self.cells("bid", level, instrument)) }
       table.lines.forEach(Output.result)
-      Output.note("\(instrument.symbol) at \(client.welcome.nodeName), book hash \(book.bookHash.prefix(8))")
+      let what = book.isFinal ? "final up to \(book.applied)" : "tentative"
+      Output.note("\(instrument.symbol) at \(client.welcome.nodeName), \(what), book hash \(book.bookHash.prefix(8))")
     }
   }
 

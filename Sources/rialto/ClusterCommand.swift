@@ -8,8 +8,8 @@ struct ClusterCommand: AsyncParsableCommand {
     commandName: "cluster",
     abstract: "Run a cluster of local processes: for a demonstration, a test, an experiment.",
     subcommands: [
-      Run.self, Up.self, Status.self, Add.self, Remove.self, Pause.self, Resume.self, Kill.self, Restart.self,
-      Down.self,
+      Run.self, Up.self, Status.self, Add.self, Remove.self, Pause.self, Resume.self, Partition.self, Heal.self,
+      Kill.self, Restart.self, Down.self,
     ],
     defaultSubcommand: Run.self)
 

@@ -111,7 +111,7 @@ struct ClusterDirectory {
     let peers = try running().filter { $0.name != name }.map(\.address)
     var arguments = [
       "node", "--data", files.path, "--genesis", genesisPath, "--listen", "127.0.0.1:0", "--fanout",
-      "\(settings.fanout)", "--log-level", settings.logLevel, "--name", name,
+      "\(settings.fanout)", "--log-level", settings.logLevel, "--name", name, "--demo",
     ]
     for peer in peers { arguments += ["--peer", peer] }
     let process = try NodeProcess(arguments: arguments, logPath: files.logPath, attached: attached)

@@ -76,6 +76,9 @@ struct NodeCommand: AsyncParsableCommand {
   @Flag(help: "Print one line of JSON on stdout once the node listens.")
   var json = false
 
+  @Flag(help: "Part of a cluster to try things with: takes injected faults, such as partitions, from any client.")
+  var demo = false
+
   @Flag(help: .hidden)
   var stopWithStdin = false
 
@@ -139,6 +142,7 @@ struct NodeCommand: AsyncParsableCommand {
       genesis: members, name: own, key: secret, dataDirectory: data, listen: listen, peers: peers,
       seed: seed ?? UInt64.random(in: 0 ... .max, using: &generator), logger: logger)
     configuration.wantsMembership = !observe
+    configuration.isDemo = demo
     configuration.gossip.fanout = fanout
     configuration.gossip.roundMicroseconds = roundMilliseconds * 1_000
     if let advertise {

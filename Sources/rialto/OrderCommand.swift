@@ -112,12 +112,15 @@ struct OrderCancelCommand: AsyncParsableCommand {
         rialto order cancel --client-id my-order-7 --to 127.0.0.1:7001
 
       Exit codes: 0 cancelled; 1 rejected (it had ended, or is not known) or
-      refused; 2 could not.
+      refused, or not final in time with --wait-final; 2 could not.
       """)
 
   @OptionGroup var target: OrderReferenceOptions
+  @Option(help: "Wait so long, such as 2s, for the cancel to become final.") var waitFinal: TimeSpan?
   @Flag(help: "Print the result as one JSON object on one line.") var json = false
   @OptionGroup var nodes: NodeOptions
+
+  func validate() throws { try ReadOptions.check(waitFinal, "--wait-final") }
 
   func run() async throws {
     try await explaining {
@@ -128,24 +131,27 @@ struct OrderCancelCommand: AsyncParsableCommand {
       guard let detail = try await find(reference, at: client) else { throw ExitCode.notGood }
       // With its stamp, so that the cancel comes after the order everywhere.
       let cancel = Cancel(account: client.account, target: reference, targetStamp: detail.stamp)
-      let told = try await Submission.submit(.cancel(cancel), to: client)
+      let told = try await Submission.submit(.cancel(cancel), to: client, waitingFor: waitFinal)
       await client.close()
+      defer { told.explainIfTentative(waitFinal) }
       if json {
         var line = told.json
         line.add("order", detail.dot.description)
         Output.result(line.text)
       } else {
-        Output.result("\(detail.dot)  cancel \(told.stateWord)")
+        Output.result("\(detail.dot)  cancel \(told.stateWord)\(told.finalityWord(waitFinal))")
       }
-      if !told.isGood { throw ExitCode.notGood }
+      if !told.isGood || told.isLate(waitFinal) { throw ExitCode.notGood }
     }
   }
 }
 
 /// The order, or nil once stderr says that there is none.
-private func find(_ reference: OrderReference, at client: RialtoClient) async throws -> OrderDetail? {
+private func find(
+  _ reference: OrderReference, at client: RialtoClient, _ level: ReadLevel = .tentative
+) async throws -> OrderDetail? {
   do throws(ClientError) {
-    return try await client.order(reference)
+    return try await client.order(reference, level: level)
   } catch {
     guard case .requestRefused(let refusal) = error, refusal.code == .notFound else { throw error }
     Output.errorLine("\(refusal.text); see --account, or ask the node that took it")
@@ -163,27 +169,30 @@ struct OrderShowCommand: AsyncParsableCommand {
         rialto order show 2-1841 --to 127.0.0.1:7001
         rialto order show --client-id my-order-7 --to 127.0.0.1:7001 --json
         rialto order show --to 127.0.0.1:7001
+        rialto order show 2-1841 --at-least 1795287243123.4 --to 127.0.0.1:7002
 
       Exit codes: 0 shown; 1 there is no such order; 2 could not.
       """)
 
   @OptionGroup var target: OrderReferenceOptions
+  @OptionGroup var read: ReadOptions
   @Flag(help: "Print the result as one JSON object on one line.") var json = false
   @OptionGroup var nodes: NodeOptions
 
   func run() async throws {
     try await explaining {
       let reference = try target.reference()
+      let level = read.level(usual: .tentative)
       let client = try await nodes.connectToAny()
       var instruments: [Symbol: Instrument] = [:]
       for record in try await client.instruments() { instruments[record.instrument.symbol] = record.instrument }
       func instrument(_ symbol: Symbol) -> Instrument { instruments[symbol] ?? Instrument(symbol: symbol) }
       if let reference {
-        guard let detail = try await find(reference, at: client) else { throw ExitCode.notGood }
+        guard let detail = try await find(reference, at: client, level) else { throw ExitCode.notGood }
         let text = json ? Self.json(detail, instrument(detail.symbol)).text : nil
         Output.result(text ?? Self.lines(detail, instrument(detail.symbol)).joined(separator: "\n"))
       } else {
-        list(try await client.openOrders(), instrument)
+        list(try await client.openOrders(level: level), instrument)
       }
       await client.close()
     }

@@ -28,8 +28,15 @@ struct OrderPlaceCommand: AsyncParsableCommand {
           --to 127.0.0.1:7001
         rialto order place buy 1 --price 63990 --post-only --stp decrement \\
           --to 127.0.0.1:7001
+        rialto order place buy 1 --price 64000 --wait-final 2s \\
+          --to 127.0.0.1:7001
 
-      Exit codes: 0 taken; 1 rejected or refused; 2 could not.
+      What is told is tentative unless it says final: an order with an earlier
+      place in the total order may still come from another node. --wait-final
+      waits until nothing can change it any more.
+
+      Exit codes: 0 taken; 1 rejected or refused, or not final in time with
+      --wait-final; 2 could not.
       """)
 
   @Argument(help: "buy or sell.") var side: Side
@@ -44,6 +51,7 @@ struct OrderPlaceCommand: AsyncParsableCommand {
   @Flag(help: "Reject the order if it would trade at once.") var postOnly = false
   @Option(help: "Self-trade prevention (none if not given).") var stp: SelfTradePrevention?
   @Option(help: "Your own id for the order; it takes effect once, however often it is sent.") var clientID: String?
+  @Option(help: "Wait so long, such as 2s, for the order to become final.") var waitFinal: TimeSpan?
   @Flag(help: "Print the result as one JSON object on one line.") var json = false
   @OptionGroup var nodes: NodeOptions
 
@@ -59,6 +67,7 @@ struct OrderPlaceCommand: AsyncParsableCommand {
       throw ValidationError(
         "--expire: '\(expire)' is neither a duration such as 30s nor a time such as 2026-11-21T18:00:00Z.")
     }
+    try ReadOptions.check(waitFinal, "--wait-final")
     if let flaw { throw ValidationError(flaw) }
   }
 
@@ -94,10 +103,11 @@ struct OrderPlaceCommand: AsyncParsableCommand {
       var order = try order(record, account: client.account, nowMilliseconds: WallClock.milliseconds)
       order.clientOrderID = id
       if !id.isNone { order.clientTimeMilliseconds = WallClock.milliseconds }
-      let told = try await Submission.submit(.order(order), to: client)
+      let told = try await Submission.submit(.order(order), to: client, waitingFor: waitFinal)
       await client.close()
       tell(told, record.instrument)
-      if !told.isGood { throw ExitCode.notGood }
+      told.explainIfTentative(waitFinal)
+      if !told.isGood || told.isLate(waitFinal) { throw ExitCode.notGood }
     }
   }
 
@@ -143,6 +153,7 @@ struct OrderPlaceCommand: AsyncParsableCommand {
         if update.state == .open || update.state == .partiallyFilled {
           line += "  open \(lot.decimal(update.openLots))"
         }
+        line += told.finalityWord(waitFinal)
         for fill in told.fills {
           let price = instrument.tick.decimal(fill.priceTicks)
           line += "\n  \(lot.decimal(fill.quantityLots)) at \(price) with \(fill.counterparty)"

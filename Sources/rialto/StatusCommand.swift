@@ -93,6 +93,25 @@ struct StatusCommand: AsyncParsableCommand {
     return table
   }
 
+  private static func json(_ mutex: JoinMutexStatus) -> JSONLine {
+    var line = JSONLine()
+    if let holder = mutex.holder { line.add("holder", holder) } else { line.addNull("holder") }
+    line.add("held_ms", mutex.heldMilliseconds)
+    line.add("grants_total", mutex.grantsTotal)
+    return line
+  }
+
+  private static func json(_ queues: QueueStatus) -> JSONLine {
+    var line = JSONLine()
+    line.add("unapplied", queues.unapplied)
+    line.add("uncommitted", queues.uncommitted)
+    line.add("audit", queues.audit)
+    line.add("peer_bytes", queues.peerBytes)
+    line.add("client_bytes", queues.clientBytes)
+    line.add("reads", queues.reads)
+    return line
+  }
+
   private static func json(_ status: NodeStatus, _ address: Address) -> JSONLine {
     var line = JSONLine()
     line.add("name", status.name)
@@ -107,6 +126,9 @@ struct StatusCommand: AsyncParsableCommand {
     line.add("final_stamp", status.finalStamp)
     line.add("finality_lag_ms", status.lagMilliseconds)
     line.add("quarantined", status.quarantined)
+    line.add("join_mutex", json(status.joinMutex))
+    line.add("queues", json(status.queues))
+    line.add("cut_from", status.cutFrom)
     line.add("entries", status.entries)
     line.add("orders", status.orders)
     line.add("fills", status.fills)

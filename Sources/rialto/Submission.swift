@@ -15,11 +15,11 @@ func fillLines(_ fills: [OrderFill], _ instrument: Instrument) -> [JSONLine] {
   }
 }
 
-/// What a node answered to one command, and what it said of it right after.
+/// What a node answered to one command, and what it said of it right after, or until it was final.
 struct Submission {
   var dot: Dot
   var stamp: Stamp
-  /// The first word beyond pending; nil if none came in time.
+  /// The first word beyond pending, or the last one before the wait was over; nil if none came in time.
   var update: OrderUpdate?
   var fills: [OrderFill] = []
   /// What became of the order that this one repeats, if it repeats one.
@@ -27,13 +27,15 @@ struct Submission {
 
   private static let updateMillisecondsMax = 2_000
 
-  static func submit(_ command: Command, to client: RialtoClient) async throws -> Submission {
+  /// - Parameter wait: how long to wait for a final word; nil is content with the first one.
+  static func submit(
+    _ command: Command, to client: RialtoClient, waitingFor wait: TimeSpan? = nil
+  ) async throws -> Submission {
     let outcomes = try await client.submit([command])
     switch outcomes.first {
     case .accepted(let acceptance)?:
       var submission = Submission(dot: acceptance.dot, stamp: acceptance.stamp)
-      submission.update = await firstUpdate(of: acceptance.dot, at: client)
-      submission.fills = submission.update?.newFills ?? []
+      await submission.follow(client, wait)
       if let repeated = submission.repeated { submission.first = try? await client.order(.dot(repeated)) }
       return submission
     case .refused(let refusal)?:
@@ -44,20 +46,45 @@ struct Submission {
     }
   }
 
-  private static func firstUpdate(of dot: Dot, at client: RialtoClient) async -> OrderUpdate? {
-    await withTaskGroup(of: OrderUpdate?.self) { group in
-      group.addTask {
-        for await update in client.updates where update.entry == dot && update.state != .pending { return update }
-        return nil
-      }
-      group.addTask {
-        try? await Task.sleep(for: .milliseconds(updateMillisecondsMax))
-        return nil
-      }
-      let first = await group.next() ?? nil
-      group.cancelAll()
-      return first
+  /// Takes what the node says of the entry, until it is enough or the time is up.
+  private mutating func follow(_ client: RialtoClient, _ wait: TimeSpan?) async {
+    let dot = dot
+    let milliseconds = wait.map { Int($0.milliseconds) } ?? Self.updateMillisecondsMax
+    // Both end up here: what was said, and the end of the wait.
+    let (words, told) = AsyncStream<OrderUpdate?>.makeStream()
+    let reader = Task {
+      for await update in client.updates where update.entry == dot { told.yield(update) }
+      told.yield(nil)
     }
+    let clock = Task {
+      try? await Task.sleep(for: .milliseconds(milliseconds))
+      told.yield(nil)
+    }
+    for await word in words {
+      guard let word else { break }
+      fills = fills.prefix(Int(clamping: word.fillsStanding)) + word.newFills
+      update = word
+      if wait == nil ? word.state != .pending : word.flags.contains(.final) { break }
+    }
+    reader.cancel()
+    clock.cancel()
+  }
+
+  var isFinal: Bool { update?.flags.contains(.final) ?? false }
+
+  /// Whether somebody waited in vain for a final word.
+  func isLate(_ wait: TimeSpan?) -> Bool { wait != nil && !isFinal }
+
+  func finalityWord(_ wait: TimeSpan?) -> String {
+    if isFinal { return ", final" }
+    return wait == nil ? "" : ", tentative"
+  }
+
+  func explainIfTentative(_ wait: TimeSpan?) {
+    guard let wait, isLate(wait) else { return }
+    Output.errorLine(
+      "not final after \(wait): it is taken and may become final later; "
+        + "see `rialto status` whether a majority of the members is connected")
   }
 
   /// The order that this one only repeats: same client order id, same content.

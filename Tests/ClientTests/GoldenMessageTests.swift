@@ -25,8 +25,18 @@ struct GoldenMessageTests {
   }
 
   @Test func queriesAndSubscription() throws {
-    try check(.request(.query(request: 1, .book(Symbol("BTC-USD")!, depth: 10))), "0c000000210101074254432d5553440a")
-    try check(.request(.query(request: 2, .order(.dot(Dot("3-300")!)))), "0600000021020203ac02")
+    try check(
+      .request(.query(request: 1, .book(Symbol("BTC-USD")!, depth: 10, .tentative))),
+      "0d000000210101074254432d5553440a" + "00")
+    try check(.request(.query(request: 2, .order(.dot(Dot("3-300")!), .final))), "0700000021020203ac0201")
+    // Level 2, stamp 300, 500 ms.
+    try check(
+      .request(.query(request: 3, .finality(.atLeast(Stamp(300), waitMilliseconds: 500)))),
+      "0800000021030a" + "02ac02f403")
+    let cut = CutLink(node: NodeID(Hash256(word0: 1, word1: 2, word2: 3, word3: 4)), direction: .both)
+    try check(
+      .request(.query(request: 4, .fault(.links([cut])))),
+      "2600000021040b0101" + (1...4).map { "000000000000000\($0)" }.joined() + "01")
     let all = SubscribeRequest(request: 5, symbol: nil, content: [.levels, .trades])
     try check(.request(.subscribe(all)), "0400000022050003")
     try check(.request(.ping(nonce: 1)), "09000000240100000000000000")

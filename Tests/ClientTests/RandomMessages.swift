@@ -106,15 +106,25 @@ extension RandomMessages {
 // MARK: - Requests
 
 extension RandomMessages {
+  mutating func level() -> ReadLevel {
+    switch random.below(3) {
+    case 0: .tentative
+    case 1: .final
+    default: .atLeast(stamp(), waitMilliseconds: 1 + random.below(ClientLimits.waitMillisecondsMax))
+    }
+  }
+
   mutating func query() -> ClientQuery {
-    switch random.below(8) {
-    case 0: .book(symbol(), depth: random.pick(1...ClientLimits.levelsPerSideMax))
-    case 1: .order(.dot(dot()))
-    case 2: .order(.client(someClientOrderID()))
-    case 3: .openOrders(after: dotOrNone())
-    case 4: .trades(flag() ? symbol() : nil, count: random.pick(1...ClientLimits.tradesMax))
+    switch random.below(10) {
+    case 0: .book(symbol(), depth: random.pick(1...ClientLimits.levelsPerSideMax), level())
+    case 1: .order(.dot(dot()), level())
+    case 2: .order(.client(someClientOrderID()), level())
+    case 3: .openOrders(after: dotOrNone(), level())
+    case 4: .trades(flag() ? symbol() : nil, count: random.pick(1...ClientLimits.tradesMax), level())
     case 5: .status
     case 6: .instruments
+    case 7: .finality(level())
+    case 8: .fault(.links(list { CutLink(node: NodeID($0.hash()), direction: $0.flag() ? .both : .inbound) }))
     default: .peers
     }
   }
@@ -192,7 +202,7 @@ extension RandomMessages {
   mutating func trade(_ symbol: Symbol) -> MarketTrade {
     MarketTrade(
       symbol: symbol, maker: dot(), taker: dot(), takerSide: flag() ? .buy : .sell, priceTicks: signed(),
-      quantityLots: lots(), stamp: stamp())
+      quantityLots: lots(), stamp: stamp(), isFinal: flag())
   }
 
   mutating func detail(withFills: Bool) -> OrderDetail {
@@ -209,8 +219,10 @@ extension RandomMessages {
   }
 
   mutating func answer() -> ClientAnswer {
-    switch random.below(8) {
-    case 0: return .book(BookAnswer(symbol: symbol(), applied: stamp(), bookHash: hash(), sides: sides()))
+    switch random.below(10) {
+    case 0:
+      return .book(
+        BookAnswer(symbol: symbol(), isFinal: flag(), applied: stamp(), bookHash: hash(), sides: sides()))
     case 1: return .order(detail(withFills: true))
     case 2: return .orders(list { $0.detail(withFills: false) }, isTruncated: flag())
     case 3: return .trades(list { $0.trade($0.symbol()) })
@@ -222,6 +234,8 @@ extension RandomMessages {
             dot: $0.dot(), instrument: Instrument(symbol: $0.symbol(), tick: $0.increment(), lot: $0.increment()))
         })
     case 6: return .peers(json: text(max: 1_000))
+    case 7: return .finality(stamp())
+    case 8: return .done
     default: return .subscribed
     }
   }

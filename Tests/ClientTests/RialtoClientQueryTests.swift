@@ -34,17 +34,19 @@ struct RialtoClientQueryTests {
   private static func answer(_ number: UInt64, _ query: ClientQuery, _ connection: FakeNode.Connection) {
     let answer: ClientAnswer?
     switch query {
-    case .book(let symbol, let depth): answer = symbol == Self.symbol && depth == 5 ? .book(book) : nil
-    case .order(.dot(let dot)): answer = .order(detail(dot.sequence))
-    case .order(.client): answer = nil
-    case .openOrders(let after):
+    case .book(let symbol, let depth, _): answer = symbol == Self.symbol && depth == 5 ? .book(book) : nil
+    case .order(.dot(let dot), _): answer = .order(detail(dot.sequence))
+    case .order(.client, _): answer = nil
+    case .openOrders(let after, _):
       let page = (after.sequence + 1...5).prefix(2).map { detail($0) }
       answer = .orders(page, isTruncated: page.last?.dot.sequence != 5)
-    case .trades(let symbol, let count):
+    case .trades(let symbol, let count, _):
       answer = .trades(symbol == nil ? [trade] : Array(repeating: trade, count: count))
     case .status: answer = .status(status)
     case .instruments: answer = .instruments([record])
     case .peers: answer = .peers([peer])
+    case .finality(let level): answer = level == .atLeast(Stamp(9), waitMilliseconds: 700) ? .finality(Stamp(12)) : nil
+    case .fault: answer = .done
     }
     guard let answer else {
       let refusal = RequestRefusal(.notFound, "no such order")
@@ -64,6 +66,9 @@ struct RialtoClientQueryTests {
     }) { client, _ in
       #expect(try await client.book(symbol: Self.symbol, depth: 5) == Self.book)
       #expect(try await client.order(.dot(Dot("1-77")!)) == Self.detail(77))
+      let acceptance = Acceptance(dot: Dot("1-3")!, stamp: Stamp(9))
+      #expect(try await client.waitUntilFinal(acceptance, timeoutMilliseconds: 700) == Stamp(12))
+      try await client.inject(.links([]))
       await #expect(throws: ClientError.requestRefused(RequestRefusal(.notFound, "no such order"))) {
         try await client.order(.client(ClientOrderID(5)))
       }

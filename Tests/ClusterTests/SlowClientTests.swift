@@ -70,7 +70,7 @@ import Wire
   @Test func whoAsksAndDoesNotReadIsDropped() async throws {
     try await withDeepBook { process, witness, instrument in
       try await flood(process, witness) { number in
-        [.query(request: number, .book(TestCluster.symbol, depth: Self.levels))]
+        [.query(request: number, .book(TestCluster.symbol, depth: Self.levels, .tentative))]
       }
       try await witness.ask { try await $0.accepted(.limit(instrument, .buy, 1, 1)) }
     }
@@ -92,7 +92,7 @@ import Wire
       // All at once, so that the node is past its limit before it has sent anything to speak of.
       var writer = ByteWriter()
       for number in 1...2_000 as ClosedRange<UInt64> {
-        ClientRequest.query(request: number, .book(TestCluster.symbol, depth: Self.levels)).write(to: &writer)
+        ClientRequest.query(request: number, .book(TestCluster.symbol, depth: Self.levels, .tentative)).write(to: &writer)
       }
       // The goodbye stands behind everything that waited, and the node waits a second for that to be read: again if
       // this was not fast enough.

@@ -59,9 +59,11 @@ final class TestCluster: Sendable {
   ///   - name: of a member, or of one that joins.
   ///   - peers: names of running nodes whose addresses it is told.
   ///   - follows: it never asks to become a member.
+  ///   - isDemo: it takes injected faults.
   @discardableResult
   func start(
-    _ name: String, peers: [String] = [], at addresses: [Address] = [], fanout: Int = 3, follows: Bool = false
+    _ name: String, peers: [String] = [], at addresses: [Address] = [], fanout: Int = 3, follows: Bool = false,
+    isDemo: Bool = true
   ) async throws -> NodeServer {
     let known = servers.withLock { servers in peers.compactMap { servers[$0]?.address } }
     try #require(known.count == peers.count, "a peer does not run")
@@ -74,6 +76,7 @@ final class TestCluster: Sendable {
       peers: known + addresses, seed: UInt64(names.firstIndex(of: name) ?? 90) + 7, logger: logger)
     configuration.gossip.fanout = fanout
     configuration.wantsMembership = !follows
+    configuration.isDemo = isDemo
     let server = try await NodeServer.start(configuration)
     servers.withLock { $0[name] = server }
     return server
@@ -117,6 +120,15 @@ final class TestCluster: Sendable {
         to: address, account: AccountID(account), name: "test", clusterID: genesis.clusterID,
         timeoutMilliseconds: Patience.milliseconds, requestTimeoutMilliseconds: Patience.milliseconds,
         onUpdates: onUpdates)
+    }
+  }
+
+  /// Cuts members apart: who is in different groups hears nothing of each other. None ends it.
+  func partition(_ groups: [[String]]) async throws {
+    for name in groups.isEmpty ? names : groups.flatMap({ $0 }) {
+      let others = groups.filter { !$0.contains(name) }.flatMap { $0 }
+      let cuts = others.map { CutLink(node: key($0).publicKey.nodeID, direction: .both) }
+      try await connect(name).inject(.links(cuts))
     }
   }
 

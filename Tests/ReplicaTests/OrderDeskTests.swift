@@ -19,19 +19,27 @@ struct OrderDeskTests {
     cluster.submit([.cancel(Cancel(account: AccountID(1), target: .dot(makerDot)))], to: 0, reports: true)
     let told = cluster.nodes[0].reports.map {
       "\($0.entry) \($0.state) open \($0.openLots) filled \($0.filledLots) reason \($0.reason)"
+        + ($0.isFinal ? " final" : "")
     }
     #expect(
       told == [
         "0-2 open open 5 filled 0 reason 0",
+        "0-2 open open 5 filled 0 reason 0 final",
         "0-3 filled open 0 filled 2 reason 0",
         "0-2 partiallyFilled open 3 filled 2 reason 0",
+        "0-3 filled open 0 filled 2 reason 0 final",
+        "0-2 partiallyFilled open 3 filled 2 reason 0 final",
         "0-2 cancelled open 3 filled 2 reason \(CancelReason.requested.rawValue)",
         "0-4 done open 0 filled 0 reason 0",
+        "0-4 done open 0 filled 0 reason 0 final",
+        "0-2 cancelled open 3 filled 2 reason \(CancelReason.requested.rawValue) final",
         // 0-5 is the fill, which is final by now.
         "0-6 rejected open 0 filled 0 reason \(RejectReason.notOpen.rawValue)",
+        "0-6 rejected open 0 filled 0 reason \(RejectReason.notOpen.rawValue) final",
       ])
-    #expect(cluster.nodes[0].reports[1].newFills.map(\.isMaker) == [false])
-    #expect(cluster.nodes[0].reports[2].newFills.map(\.isMaker) == [true])
+    let fills = cluster.nodes[0].reports.filter { !$0.newFills.isEmpty }
+    #expect(fills.map(\.entry) == [Dot("0-3")!, Dot("0-2")!], "each is told once")
+    #expect(fills.map { $0.newFills.map(\.isMaker) } == [[false], [true]])
     #expect(cluster.nodes[0].reports.allSatisfy { !$0.isCorrection })
   }
 
@@ -54,11 +62,14 @@ struct OrderDeskTests {
     #expect(cluster.nodes[0].reports.map(\.state) == [.filled], "tentatively, both are told a fill")
     #expect(cluster.nodes[1].reports.map(\.state) == [.filled])
     #expect(cluster.settle())
-    let corrected = cluster.nodes[0].reports.last!
-    #expect(corrected.isCorrection && corrected.state == .open)
+    let corrected = try #require(cluster.nodes[0].reports.last { $0.isCorrection })
+    #expect(corrected.state == .open && !corrected.isFinal)
     #expect(corrected.fillsStanding == 0 && corrected.newFills.isEmpty && corrected.openLots == 5)
     #expect(corrected.filledLots == 0)
-    #expect(cluster.nodes[1].reports.count == 1, "nothing changed for the winner")
+    #expect(cluster.nodes[1].reports.map(\.isFinal) == [false, true], "nothing changed for the winner")
+    #expect(cluster.nodes[1].reports.allSatisfy { $0.state == .filled && !$0.isCorrection })
+    let last = try #require(cluster.nodes[0].reports.last)
+    #expect(last.isFinal && last.state == .open && !last.isCorrection)
     #expect(cluster.nodes[0].replica.status.rollbacks > 0)
     #expect(cluster.nodes[0].replica.desk.count == 1, "the open order is followed; what has ended is not")
   }
@@ -81,6 +92,7 @@ struct OrderDeskTests {
       #expect(session == Self.session)
       return "\(report.isCorrection ? "corrected " : "")\(report.entry) \(report.state) open \(report.openLots) "
         + "filled \(report.filledLots) reason \(report.reason) new \(report.newFills.count)"
+        + (report.isFinal ? " final" : "")
     }
   }
 
@@ -110,7 +122,9 @@ struct OrderDeskTests {
     desk.finalized(dot(1), events: [.accepted(order: dot(1)), .waiting(order: dot(1), openLots: 5)])
     #expect(told(&desk).isEmpty && desk.count == 2, "a stop that waits is followed on")
     desk.finalized(dot(2), events: events)
-    #expect(told(&desk).isEmpty && desk.count == 0)
+    let last = "0-1 cancelled open 3 filled 2 reason \(CancelReason.market.rawValue) new 0 final"
+    #expect(told(&desk) == ["0-2 filled open 0 filled 2 reason 0 new 0 final", last])
+    #expect(desk.count == 0)
   }
 
   @Test func anIcebergIsToldItsTradesAndNotWhatItShows() {
@@ -161,8 +175,16 @@ struct OrderDeskTests {
     desk.applied(dot(7), events: events)
     let late = "0-7 rejected open 0 filled 0 reason \(RejectReason.notOpen.rawValue) new 0"
     #expect(told(&desk) == ["0-1 expired open 6 filled 0 reason 0 new 0", late])
+    desk.finalized(dot(1), events: [.accepted(order: dot(1)), .rested(order: dot(1), openLots: 6)])
+    #expect(told(&desk).isEmpty, "how it ended is not final")
     desk.finalized(dot(7), events: events)
-    #expect(told(&desk).isEmpty && desk.count == 0)
+    let lateReason = RejectReason.notOpen.rawValue
+    #expect(
+      told(&desk) == [
+        "0-1 expired open 6 filled 0 reason 0 new 0 final",
+        "0-7 rejected open 0 filled 0 reason \(lateReason) new 0 final",
+      ])
+    #expect(desk.count == 0)
   }
 
   @Test func aPostOnlyOrderThatWouldTradeIsToldWhy() {
@@ -198,10 +220,12 @@ struct OrderDeskTests {
     cluster.run(milliseconds: 1)
     cluster.submit([.cancel(Cancel(account: AccountID(1), target: .dot(bid)))], to: 1)
     func reports() -> [OrderReport] { cluster.nodes[0].reports.filter { $0.entry == stop } }
-    #expect(reports().map(\.state) == [.open, .filled])
+    #expect(reports().map(\.state) == [.open, .open, .filled])
+    #expect(reports().map(\.isFinal) == [false, true, false], "the trade is tentative")
     #expect(cluster.settle())
+    // It is where it was told to be for good before.
     let last = try #require(reports().last)
-    #expect(reports().count == 3 && last.isCorrection && last.state == .open)
+    #expect(reports().count == 4 && last.isCorrection && last.isFinal && last.state == .open)
     #expect(last.openLots == 5 && last.filledLots == 0 && last.fillsStanding == 0)
     #expect(cluster.nodes.allSatisfy { $0.replica.status.restingOrders == 1 })
   }

@@ -4,14 +4,16 @@ import OrderBook
 import Primitives
 import Replica
 
-/// What clients are told adds up: each report goes on from the one before, corrections included, and when everything is
-/// final the last one is what the ledger of final events says.
+/// What clients are told adds up: each report goes on from the one before, corrections included; what was told as final
+/// is never taken back; and when everything is final the last one says so and is what the ledger of final events says.
 struct ReportsChecker: Checker {
   let name = "reports"
 
   private struct Told {
     var fills: [OrderReport.ReportedFill] = []
     var last: OrderReport?
+    /// How many of the fills were told as final.
+    var finalFills = 0
   }
 
   private var once: FinalOnce
@@ -48,9 +50,14 @@ struct ReportsChecker: Checker {
       if report.fillsStanding < entry.fills.count, !report.isCorrection {
         return "\(report) takes fills back and is no correction"
       }
+      if report.fillsStanding < entry.finalFills { return "\(report) takes back fills that were told as final" }
+      if let last = entry.last, last.isFinal, last.state.isTerminal {
+        return "\(report) follows \(last), which was final and the end"
+      }
       entry.fills = entry.fills.prefix(report.fillsStanding) + report.newFills
       let filled = entry.fills.reduce(0) { $0 + $1.quantityLots }
       if filled != report.filledLots { return "\(report) says so much is filled, its fills say \(filled)" }
+      if report.isFinal { entry.finalFills = entry.fills.count }
       entry.last = report
       told[node.index][report.entry] = entry
     }
@@ -82,8 +89,19 @@ struct ReportsChecker: Checker {
           return "\(dot) was last told as \(last.state), \(last.filledLots) filled; it is \(account.status), "
             + "\(account.lots.filled) filled"
         }
+        if !last.isFinal { return "\(dot) is \(account.status) for good, and its client was not told that it is final" }
       }
     }
     return nil
+  }
+}
+
+extension OrderReport.State {
+  /// Nothing comes after it, once final.
+  fileprivate var isTerminal: Bool {
+    switch self {
+    case .filled, .cancelled, .expired, .rejected, .done: true
+    case .pending, .open, .partiallyFilled: false
+    }
   }
 }
