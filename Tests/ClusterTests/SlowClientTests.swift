@@ -92,7 +92,8 @@ import Wire
       // All at once, so that the node is past its limit before it has sent anything to speak of.
       var writer = ByteWriter()
       for number in 1...2_000 as ClosedRange<UInt64> {
-        ClientRequest.query(request: number, .book(TestCluster.symbol, depth: Self.levels, .tentative)).write(to: &writer)
+        ClientRequest.query(request: number, .book(TestCluster.symbol, depth: Self.levels, .tentative)).write(
+          to: &writer)
       }
       // The goodbye stands behind everything that waited, and the node waits a second for that to be read: again if
       // this was not fast enough.

@@ -49,6 +49,9 @@ import Testing
       testDescription: "untagged beats", defects: .untaggedBeats, profile: .membership, first: 14, checkers: final),
     Known(testDescription: "no wedge", defects: .noWedge, profile: .membership, checkers: ["word"]),
     Known(testDescription: "no floor", defects: .noFloor, profile: .membership, first: 14, checkers: final),
+    Known(
+      testDescription: "a floor that is not carried over", views: .floorNotCarried, profile: .membership, first: 8,
+      checkers: ["views"]),
     Known(testDescription: "no flush", views: .noFlush, profile: .membership, first: 4, checkers: final),
     Known(
       testDescription: "a wedge that times out", views: .wedgeTimesOut, profile: .membership, checkers: ["word"]),

@@ -3,8 +3,8 @@ import Membership
 import Primitives
 import Replica
 
-/// One value a view, on every node; nobody goes back; nothing that is final is ever void, and no stamp of who joins is
-/// below what may have been final before.
+/// One value a view, on every node; nobody goes back; floors never sink; nothing that is final is ever void, and no
+/// stamp of who joins is below what may have been final before.
 struct ViewsChecker: Checker {
   let name = "views"
   /// Each node's present view, as its disk and its process have it.
@@ -49,9 +49,11 @@ struct ViewsChecker: Checker {
     }
     let isFirst = value.number > newest
     newest = max(newest, value.number)
-    if isFirst, let before = world.views.values[value.number - 1], value.origins.count > before.origins.count,
-      value.floor < final
-    {
+    guard isFirst, let before = world.views.values[value.number - 1] else { return nil }
+    if value.floor < before.floor {
+      return "view \(value.number) has the floor \(value.floor), that of the view before is \(before.floor)"
+    }
+    if value.origins.count > before.origins.count, value.floor < final {
       return "view \(value.number) admits a member at floor \(value.floor), \(final) is final"
     }
     return nil
