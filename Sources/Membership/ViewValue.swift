@@ -144,7 +144,8 @@ public struct MembershipWish: Hashable, Sendable {
 ///
 /// ```
 /// number varint, member count varint, (origin varint, token u64)…, origin count varint,
-/// (public key 32, incarnation varint, [lease round varint if that is not 0], name prefixed, base sequence varint, [base hash 32 if the sequence is not 0])…,
+/// (public key 32, incarnation varint, [lease round varint if that is not 0], name prefixed, base sequence varint,
+/// [base hash 32 if the sequence is not 0])…,
 /// floor varint, has-checkpoint u8, [number varint, hash 32]
 /// ```
 /// Source: DESIGN 7.

@@ -197,7 +197,7 @@ extension ScenarioRecorder: Checker {
       for fill in report.newFills {
         text += "\(fill.quantityLots) @ \(fill.priceTicks) with \(name(fill.counterparty)), "
       }
-      write(node, text + standing(report))
+      write(node, text + standing(report) + (report.isFinal ? ", final" : ""))
     }
     return nil
   }

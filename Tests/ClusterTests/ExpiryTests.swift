@@ -92,7 +92,7 @@ import Testing
         let detail = try await client.order(.dot(alone.dot))
         #expect(detail.status == .expired && detail.openLots == 0 && detail.filledLots == 3 && detail.isFinal)
       }
-      #expect(told.all(of: some.dot).map(\.state) == [.open, .expired])
+      #expect(told.all(of: some.dot).map(\.state) == [.open, .open, .expired], "open twice: now for good")
       #expect(
         told.all(of: alone.dot).last?.state == .expired
           && told.all(of: alone.dot).allSatisfy { !$0.flags.contains(.correction) })
@@ -109,7 +109,7 @@ import Testing
       let (placed, _) = try await submit(to: client) { [order(instrument, 20, lots: 3, stop: 15, until: $0)] }
       let stop = placed[0]
       try await told.last(of: stop.dot, is: .expired)
-      #expect(told.all(of: stop.dot).map(\.state) == [.open, .expired])
+      #expect(told.all(of: stop.dot).map(\.state) == [.open, .open, .expired], "open twice: now for good")
       let entries = try await [client].rested()[0].entries
       for _ in 0..<2 {
         let detail = try await client.order(stop.dot, is: .expired)

@@ -29,6 +29,7 @@ struct ExpiryTests {
   private func told(_ node: VirtualCluster.Node) -> [String] {
     node.reports.map {
       "\($0.isCorrection ? "corrected " : "")\($0.entry) \($0.state) open \($0.openLots) filled \($0.filledLots)"
+        + ($0.isFinal ? " final" : "")
     }
   }
 
@@ -43,7 +44,9 @@ struct ExpiryTests {
     let hash = cluster.nodes[0].replica.bookHash()
     let opened = told(cluster.nodes[0])
     let (first, second) = (cluster.nodes[0].accepted.suffix(2).first!.dot, cluster.nodes[0].accepted.last!.dot)
-    #expect(opened == ["\(first) open open 6 filled 0", "\(second) open open 6 filled 0"])
+    #expect(
+      opened.sorted()
+        == [first, second].flatMap { ["\($0) open open 6 filled 0", "\($0) open open 6 filled 0 final"] }.sorted())
 
     // Until shortly before its date the cluster is idle: nobody promises anything.
     let promised = cluster.nodes.map { $0.replica.status.finalStamp }
@@ -61,7 +64,7 @@ struct ExpiryTests {
       #expect(node.replica.takeChangedLevels().isEmpty)
       #expect(node.replica.bookHash() == hash, "the book is a function of the entries alone")
     }
-    let ended = opened + ["\(first) expired open 6 filled 0"]
+    let ended = opened + ["\(first) expired open 6 filled 0 final"]
     #expect(told(cluster.nodes[0]) == ended)
     // Nothing to wait for: idle again, until the next one.
     let then = cluster.nodes.map { $0.replica.status.finalStamp }
@@ -82,7 +85,7 @@ struct ExpiryTests {
     #expect(cluster.nodes[0].replica.desk.count == 1, "the other one is followed on")
     cluster.run(milliseconds: 2_000)
     #expect(cluster.nodes.allSatisfy { bids($0, instrument) == [8] })
-    #expect(told(cluster.nodes[0]) == ended + ["\(second) expired open 6 filled 0"])
+    #expect(told(cluster.nodes[0]) == ended + ["\(second) expired open 6 filled 0 final"])
   }
 
   @Test func nothingExpiresBeforeThatIsFinal() throws {
@@ -98,11 +101,12 @@ struct ExpiryTests {
       #expect(node.replica.viewStamp < expiry && bids(node, instrument) == [10])
       #expect(node.replica.status.restingOrders == 1)
     }
-    #expect(cluster.nodes[0].reports.map(\.state) == [.open])
+    #expect(cluster.nodes[0].reports.map(\.state) == [.open, .open])
     cluster.cut = []
     cluster.run(milliseconds: 500)
     for node in cluster.nodes { #expect(node.replica.viewStamp >= expiry && bids(node, instrument).isEmpty) }
-    #expect(cluster.nodes[0].reports.map(\.state) == [.open, .expired])
+    #expect(cluster.nodes[0].reports.map(\.state) == [.open, .open, .expired])
+    #expect(cluster.nodes[0].reports.map(\.isFinal) == [false, true, true])
   }
 
   /// A member that was away while an order expired hears of it, although nobody says anything new.
@@ -139,7 +143,8 @@ struct ExpiryTests {
     cluster.run(milliseconds: 5)
     cluster.cut = [1, 2]
     cluster.submit([order(instrument, price: 9)], to: 0)
-    let lifetime = ["\(dot) open open 6 filled 0", "\(dot) expired open 6 filled 0"]
+    let opened = "\(dot) open open 6 filled 0"
+    var lifetime = [opened, opened + " final", "\(dot) expired open 6 filled 0"]
     #expect(!isInBook() && told(node) == lifetime, "tentatively")
     #expect(node.replica.viewStamp < expiry)
     cluster.run(milliseconds: 30)
@@ -152,7 +157,8 @@ struct ExpiryTests {
     #expect(isInBook() && node.replica.status.rollbacks == 1, "the book has it again")
     #expect(bids(node, instrument).isEmpty)
     for change in node.replica.takeChangedLevels() where change.priceTicks == 10 { #expect(change.orders == 0) }
-    #expect(told(node) == lifetime)
+    lifetime.append("\(dot) expired open 6 filled 0 final")
+    #expect(told(node) == lifetime, "by its date, whatever comes of the entry")
     cluster.cut = []
     #expect(cluster.settle())
     #expect(told(node) == lifetime && node.replica.desk.count == 0)
