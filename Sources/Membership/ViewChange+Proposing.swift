@@ -177,8 +177,13 @@ extension ViewChange {
 
   /// - Source: DESIGN 7.
   mutating func startProbation(after before: ViewValue, _ now: UInt64) {
-    probation.removeAll()
-    guard let me, let rank = rank(of: me) else { return }
+    // Who came one view earlier and has said nothing yet has had some of its time.
+    let lastChance = now + ViewLimits.firstBeatMicroseconds / 2
+    probation = probation.filter { view.contains($0.member) }.map { ($0.member, max($0.untilMicroseconds, lastChance)) }
+    guard let me, let rank = rank(of: me) else {
+      probation.removeAll()
+      return
+    }
     for member in view.members where member.int >= before.origins.count && member != me {
       // Who was admitted before and never wrote a word may be far away rather than dead.
       let key = value.origins[member.int].publicKey
@@ -194,7 +199,9 @@ extension ViewChange {
   mutating func giveUpSilentNewcomers(_ now: UInt64, _ effects: inout [ViewEffect]) {
     let silent = probation.filter { now >= $0.untilMicroseconds }.map(\.member)
     guard !silent.isEmpty else { return }
-    probation.removeAll { silent.contains($0.member) }
+    // A change that is under way may end without this wish: they stay under watch.
+    let again = now + ViewLimits.wedgeMicroseconds
+    probation = probation.map { silent.contains($0.member) ? ($0.member, again) : $0 }
     propose(MembershipWish(removals: silent), fence: nil, now, &effects)
   }
 }
