@@ -88,19 +88,47 @@ struct ClientIDIndex: ~Copyable {
   }
 
   /// Takes an id. It hides older records of the same name.
-  mutating func add(_ dot: Dot, _ order: Order, fingerprint: UInt64, second: UInt64) -> UInt32 {
-    let record = allocate()
-    // Half full at most: a new id mostly finds an empty chain and touches no other record.
-    if indexed * 2 > mask { widenChains() }
-    let chain = chain(order.account.value, order.clientOrderID)
-    records[record] = ClientIDRecord(
-      id: order.clientOrderID, sequence: dot.sequence, origin: dot.origin.value, account: order.account.value,
-      fingerprint: fingerprint, second: second, ordinal: total, chain: chains[chain])
-    chains[chain] = record
-    indexed += 1
+  mutating func add(
+    _ dot: Dot, account: UInt64, _ id: ClientOrderID, fingerprint: UInt64, second: UInt64
+  ) -> UInt32 {
+    let record = enter(dot, account, id, fingerprint, second, ordinal: total)
     if total - first == UInt64(ring.capacity) { widenRing() }
     ring[Int(total & UInt64(ring.capacity - 1))] = record
     total += 1
+    return record
+  }
+
+  /// Takes the id of an order that rests and whose record has left the window.
+  /// - Precondition: the id is not known, and `ordinal < first`.
+  mutating func addForgotten(
+    _ dot: Dot, account: UInt64, _ id: ClientOrderID, fingerprint: UInt64, second: UInt64, ordinal: UInt64
+  ) -> UInt32 {
+    precondition(ordinal < first, "the record is in the window")
+    let record = enter(dot, account, id, fingerprint, second, ordinal: ordinal)
+    records[record].isInWindow = false
+    return record
+  }
+
+  /// Starts with that many records made, of which none is remembered.
+  /// - Precondition: nothing was added.
+  mutating func begin(at ordinal: UInt64) {
+    precondition(total == 0, "ids were taken")
+    first = ordinal
+    total = ordinal
+  }
+
+  private mutating func enter(
+    _ dot: Dot, _ account: UInt64, _ id: ClientOrderID, _ fingerprint: UInt64, _ second: UInt64, ordinal: UInt64
+  ) -> UInt32 {
+    let record = allocate()
+    // Half full at most: a new id mostly finds an empty chain and touches no other record.
+    if indexed * 2 > mask { widenChains() }
+    let chain = chain(account, id)
+    records[record] = ClientIDRecord(
+      id: id, sequence: dot.sequence, origin: dot.origin.value, account: account, fingerprint: fingerprint,
+      second: second, ordinal: ordinal, chain: chains[chain])
+    chains[chain] = record
+    indexed += 1
     return record
   }
 

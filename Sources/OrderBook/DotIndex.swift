@@ -101,6 +101,15 @@ struct DotIndex: ~Copyable {
     if before &>> UInt64(Self.bits) != sequence &>> UInt64(Self.bits) { turnPage(origin, from: before) }
   }
 
+  /// Starts an origin whose entries up to `applied` are applied.
+  /// - Precondition: nothing of it was named before.
+  mutating func restore(_ origin: OriginIndex, applied: UInt64) {
+    if origin.int >= rows.capacity { rows.reserve(origin.int + 1) }
+    if origin.int >= origins { origins = origin.int + 1 }
+    precondition(rows[origin.int].applied == 0, "the origin has begun")
+    rows[origin.int].applied = applied
+  }
+
   /// The origin's row, if `dot` is its next entry and lies in the same leaf as the one before; else nil.
   @inline(__always) func rowInPlace(for dot: Dot) -> UnsafeMutablePointer<Row>? {
     guard dot.origin.int < rows.capacity else { return nil }

@@ -163,7 +163,8 @@ extension MatchingEngine {
       tape.append(.rejected(entry: dot, reason: .stale, order: .none))
       return noSlot
     }
-    let record = ids.add(dot, order, fingerprint: fingerprint, second: second)
+    let record = ids.add(
+      dot, account: order.account.value, order.clientOrderID, fingerprint: fingerprint, second: second)
     journal.push(UndoRecord(.identified, slot: record))
     return record
   }
