@@ -28,7 +28,12 @@ enum PeerChecks {
         book.insert(record)
         try expect(book[record.origin] == record, "the address book holds another record")
       }
-    case .heartbeat, .digest, .vector, .served, .detector, .view: break
+    case .snapshot(.piece(_, let offset, let bytes)):
+      try expect(bytes.count <= Limits.snapshotPieceBytes, "a piece of \(bytes.count) bytes")
+      try expect(offset % UInt64(Limits.snapshotPieceBytes) == 0, "a piece at \(offset)")
+    case .snapshot(.offer(let infos)):
+      try expect(infos.count <= Limits.snapshotsMax, "\(infos.count) snapshots on offer")
+    case .heartbeat, .digest, .vector, .served, .detector, .view, .snapshot: break
     }
     return true
   }

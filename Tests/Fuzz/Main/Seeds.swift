@@ -54,6 +54,7 @@ struct Seeds {
     case "batch": golden
     case "command": commands.map(Self.encode)
     case "peer": peerMessages.map { [$0.frameType] + $0.body }
+    case "snapshot": snapshotParts
     case "vector": [[0, 0], [1, 7, 0], [3, 1, 0, 0x80, 1, 2, 5, 6]]
     case "frame": frameStreams
     case "hello": handshakeMessages
@@ -96,6 +97,77 @@ extension Seeds {
           acks: [Ack(origin: OriginIndex(2), head: head)])),
       .announce([range, range]), .request(range), .digest(digest), .vector(VersionVector([1, 0, 300])),
       .addresses([address, address]), .served(origin: OriginIndex(65_535), through: 1 << 63),
+      .snapshot(.query), .snapshot(.request(hash: Self.hash, offset: UInt64(Limits.snapshotPieceBytes))),
+      .snapshot(.piece(hash: Self.hash, offset: 0, bytes: [1, 2, 3])),
+      .snapshot(.compacted(origin: OriginIndex(2), through: 300)),
+      .snapshot(
+        .offer([SnapshotInfo(number: 9, checkpointHash: Self.hash, entries: 5, byteCount: 7, hash: Self.hash)])),
+    ]
+  }
+}
+
+extension Seeds {
+  /// Books of the golden entries, one after another, where they are commands; a list of checkpoints; a name.
+  private var snapshotParts: [[UInt8]] {
+    var parts: [[UInt8]] = []
+    for (seed, run) in commands.enumerated() {
+      var engine = MatchingEngine()
+      var tape = EventTape()
+      let symbol = Symbol("BTC-USD")
+      let first = symbol.map { [Command.instrument(Instrument(symbol: $0))] } ?? []
+      for (place, command) in (first + run + resting(seed)).enumerated() {
+        engine.apply(
+          command, at: Dot(origin: OriginIndex(0), sequence: UInt64(place) + 1),
+          stamp: Stamp(milliseconds: 1_700_000_000_000 + UInt64(place)), into: &tape)
+      }
+      var out = PieceWriter(pieceBytes: 4_096)
+      engine.write(to: &out)
+      parts.append([0] + out.finish().flatMap { $0 })
+    }
+    var list = CheckpointList()
+    for number in [UInt64(3), 4, 9, 200] {
+      list.append(
+        Checkpoint(
+          number: number, previous: Self.hash, bookHash: Self.hash, logHash: Self.hash, fillsHash: Self.hash,
+          fills: number, SHA256()))
+      var writer = ByteWriter()
+      list.write(to: &writer)
+      parts.append([1] + writer.bytes)
+    }
+    var writer = ByteWriter()
+    SnapshotInfo(number: 60, checkpointHash: Self.hash, entries: 1_000, byteCount: 99, hash: Self.hash)
+      .write(to: &writer)
+    return parts + [[2] + writer.bytes]
+  }
+
+  /// Orders of the kinds that stay.
+  private func resting(_ seed: Int) -> [Command] {
+    let instrument = Dot(origin: OriginIndex(0), sequence: 1)
+    func order(_ change: (inout Order) -> Void) -> Command {
+      var order = Order(
+        instrument: instrument, account: AccountID(UInt64(seed % 3)), side: .buy, priceTicks: 100, quantityLots: 5)
+      change(&order)
+      return .order(order)
+    }
+    return [
+      order { _ in },
+      order {
+        $0.quantityLots = 40
+        $0.displayLots = 4
+        $0.clientOrderID = ClientOrderID(UInt64(seed))
+        $0.clientTimeMilliseconds = 1_700_000_000_000
+      },
+      order {
+        $0.side = .sell
+        $0.priceTicks = 120
+        $0.timeInForce = .goodTillDate
+        $0.expiry = Stamp(milliseconds: 1_800_000_000_000)
+      },
+      order {
+        $0.type = .stopLimit
+        $0.stopPriceTicks = 150
+      },
+      .cancel(Cancel(account: AccountID(3), target: .client(ClientOrderID("later") ?? .none))),
     ]
   }
 }
