@@ -49,6 +49,11 @@ public struct NodeStatus: Codable, Equatable, Sendable {
   public var auditLag: UInt64 = 0
   /// Entries known to exist elsewhere and not held here.
   public var missing: UInt64 = 0
+  /// The newest snapshot on disk, and how many final entries it stands for; 0 while there is none.
+  public var snapshotNumber: UInt64 = 0
+  public var snapshotEntries: UInt64 = 0
+  /// By origin, up to which sequence entries are not kept any more.
+  public var logBase: [UInt64] = []
   public var restingOrders: UInt64 = 0
   /// Entries applied to the book, again or not, since the node started.
   public var applications: UInt64 = 0

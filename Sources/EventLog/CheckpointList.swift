@@ -74,6 +74,33 @@ public struct CheckpointList: Hashable, Sendable {
     return kept + numbers[recent...]
   }
 
+  /// ```
+  /// all known from varint, count varint, each checkpoint
+  /// ```
+  public func write(to writer: inout ByteWriter) {
+    writer.writeVarint(allKnownFrom)
+    writer.writeVarint(UInt64(kept.count))
+    for checkpoint in kept { checkpoint.write(to: &writer) }
+  }
+
+  /// - Throws: also for a list that `append` would not have led to.
+  public init(from reader: inout ByteReader, _ sha: SHA256) throws(CodecError) {
+    allKnownFrom = try reader.readVarint("checkpoints known")
+    let count = try reader.readVarint("checkpoints", max: UInt64(reader.remaining))
+    for _ in 0..<count {
+      let checkpoint = try Checkpoint(from: &reader, sha)
+      if let last = kept.last, checkpoint.number <= last.number || checkpoint.fills < last.fills {
+        throw .invalid(field: "checkpoints")
+      }
+      kept.append(checkpoint)
+    }
+    let numbers = kept.map(\.number)
+    let isWhole = allKnownFrom == 0 && kept.count <= Self.recentMax
+    guard isWhole || kept.count >= Self.recentMax && allKnownFrom == numbers[kept.count - Self.recentMax],
+      Self.thinned(numbers) == numbers
+    else { throw .invalid(field: "checkpoints") }
+  }
+
   /// - Complexity: O(log kept).
   public func find(_ number: UInt64) -> Finding {
     guard let newest, number <= newest.number else { return .notYet }

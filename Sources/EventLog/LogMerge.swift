@@ -13,6 +13,7 @@ struct LogCursor {
   init(origin: OriginIndex, head: Head) {
     self.origin = origin
     self.head = head
+    lastPlace = head.sequence
   }
 
   var isUsedUp: Bool { next == places.count }

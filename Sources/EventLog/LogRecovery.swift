@@ -44,9 +44,11 @@ public struct LogRecovery<Source: LogSource> {
   /// - Parameters:
   ///   - own: this node's present origin; nil if it has none yet.
   ///   - chainStart: hash with which an origin's chain starts; `HashChain.start`. Asked once for each origin.
+  ///   - base: by place, after which head an origin's log is read; what lies below is not looked at.
   /// - Throws: `source`.
   public init(
-    _ source: Source, own: OriginIndex? = nil, chainStart: (OriginIndex) -> Hash256, _ sha: SHA256 = SHA256()
+    _ source: Source, own: OriginIndex? = nil, chainStart: (OriginIndex) -> Hash256, base: [LogBase] = [],
+    _ sha: SHA256 = SHA256()
   ) throws(Failure) {
     self.source = source
     self.own = own
@@ -54,7 +56,9 @@ public struct LogRecovery<Source: LogSource> {
     let origins: [OriginIndex]
     do throws(Source.Failure) { origins = try source.origins() } catch { throw .source(error) }
     for origin in origins {
-      var cursor = LogCursor(origin: origin, head: Head(sequence: 0, hash: chainStart(origin)))
+      let isBased = origin.int < base.count && base[origin.int].head.sequence > 0
+      var cursor = LogCursor(
+        origin: origin, head: isBased ? base[origin.int].head : Head(sequence: 0, hash: chainStart(origin)))
       try refill(&cursor)
       merge.add(cursor)
     }

@@ -94,6 +94,7 @@ public struct LogRange: Hashable, Sendable {
 /// 0x17 served     origin varint, last sequence varint: ends the answer to a request
 /// 0x18–0x1b       failure detection, see `DetectorMessage`
 /// 0x20–0x2b       view change, see `ViewMessage`
+/// 0x30–0x34       snapshots, see `SnapshotMessage`
 /// ```
 public enum PeerMessage: Hashable, Sendable {
   case batch(SealedBatch)
@@ -107,6 +108,7 @@ public enum PeerMessage: Hashable, Sendable {
   case served(origin: OriginIndex, through: UInt64)
   case detector(DetectorMessage)
   case view(SignedViewMessage)
+  case snapshot(SnapshotMessage)
 
   public enum FrameType {
     public static let batch: UInt8 = 0x10
@@ -131,6 +133,7 @@ public enum PeerMessage: Hashable, Sendable {
     case .served: FrameType.served
     case .detector(let message): message.frameType
     case .view(let message): message.frameType
+    case .snapshot(let message): message.frameType
     }
   }
 
@@ -161,6 +164,7 @@ public enum PeerMessage: Hashable, Sendable {
       writer.writeVarint(through)
     case .detector(let message): return message.body
     case .view(let message): return message.body
+    case .snapshot(let message): return message.body
     }
     return writer.bytes
   }
@@ -173,6 +177,10 @@ public enum PeerMessage: Hashable, Sendable {
     }
     if ViewMessage.FrameType.all.contains(frameType) {
       self = .view(try SignedViewMessage(frameType: frameType, body: body))
+      return
+    }
+    if SnapshotMessage.FrameType.all.contains(frameType) {
+      self = .snapshot(try SnapshotMessage(frameType: frameType, body: body))
       return
     }
     var reader = ByteReader(body)

@@ -208,6 +208,8 @@ public struct ViewChange: Sendable {
   /// Whether a later view is decided that this node has not entered.
   public var isBehind: Bool { target != nil || entering != nil }
 
+  /// The newest decision that is known, entered or not.
+  public var newestKnown: Decision { target ?? records.view }
   /// The newest view that is known to be decided.
   public var knownView: UInt64 { (target ?? records.view).number }
   /// Whether there are members of whom no beat has come yet.

@@ -24,6 +24,12 @@ public struct NodeConfiguration: Sendable {
   /// Any one address of the cluster is enough.
   public var peers: [Address]
   public var gossip = GossipConfiguration()
+  /// Seconds from one snapshot to the next, the same on all nodes; 0 makes none.
+  public var snapshotSeconds: UInt64 = 60
+  /// Who joins and lacks more entries than this starts from a snapshot.
+  public var snapshotBehindEntries: UInt64 = 10_000_000
+  /// Entries of each origin that are kept below the older of two snapshots; nil keeps all.
+  public var retainedEntries: UInt64?
   public var seed: UInt64
   public var logger: Logger
 

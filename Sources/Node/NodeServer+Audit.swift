@@ -102,6 +102,9 @@ extension NodeServer {
       uptimeSeconds: (now.wallMilliseconds - startedMilliseconds) / 1000, version: NodeConfiguration.version)
     status.auditLag = UInt64(max(0, pendingAudit))
     status.missing = inner.missing
+    status.snapshotNumber = inner.snapshotNumber
+    status.snapshotEntries = inner.snapshotEntries
+    status.logBase = store.logBase
     status.restingOrders = UInt64(inner.restingOrders)
     status.applications = inner.applications
     status.rollbacks = inner.rollbacks

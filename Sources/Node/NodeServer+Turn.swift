@@ -12,6 +12,7 @@ import Wire
 extension NodeServer {
   /// Gives the replica one input; its effects are carried out at the end of the turn.
   func input(_ input: Input) {
+    guard !isStartingAnew else { return }
     replica.step(input, now: Self.now(), &effects)
     scheduleTurn()
   }
@@ -25,7 +26,7 @@ extension NodeServer {
 
   func turn() {
     isTurnScheduled = false
-    guard !hasStopped, !hasFailed else { return }
+    guard !hasStopped, !hasFailed, !isStartingAnew else { return }
     let started = NIODeadline.now()
     replica.step(.flush, now: Self.now(), &effects)
     let stepped = NIODeadline.now()
@@ -47,12 +48,13 @@ extension NodeServer {
   }
 
   func tick() {
-    guard !isStopping else { return }
+    guard !isStopping, !isStartingAnew else { return }
     // Before the turn, which may sync for long: the loop has just read what there was.
     closeSilentConnections()
     replica.step(.tick, now: Self.now(), &effects)
     turn()
     writeAuditIfDue()
+    keepSnapshots()
     publishMarket()
     for connection in touched { connection.flush() }
     touched.removeAll(keepingCapacity: true)
@@ -62,7 +64,7 @@ extension NodeServer {
   /// left to do; what waits for a commit goes right behind it.
   private func carryOut() {
     var index = 0
-    while index < effects.count, !hasStopped, !hasFailed {
+    while index < effects.count, !hasStopped, !hasFailed, !isStartingAnew {
       let effect = effects[index]
       index += 1
       guard gate.admit(effect) else { continue }
@@ -102,6 +104,9 @@ extension NodeServer {
     case .append, .void, .persist, .commit: preconditionFailure("handled by carryOut")
     case .send(let peer, let message, _): send(message, to: peer)
     case .serve(let peer, let range): serve(range, to: peer)
+    case .keepSnapshot(let snapshot): snapshotUnderWay = (snapshot, 0)
+    case .servePiece(let peer, let info, let offset): servePiece(of: info, at: offset, to: peer)
+    case .install(let snapshot, let ends, let records): install(snapshot, ends: ends, records: records)
     case .dial(let address): dial(address)
     case .disconnect(let peer, let reason): link(peer)?.abort(reason: reason)
     case .accepted(let session, let firstRequest, let first, let stamps, _):
@@ -122,20 +127,22 @@ extension NodeServer {
 
   private func log(_ notice: Notice) {
     switch notice {
-    case .bookMismatch, .fork, .attestationDiffers, .checkpointChanged, .fillDiffers: logger.error("\(notice)")
+    case .bookMismatch, .fork, .attestationDiffers, .checkpointChanged, .checkpointContradicted, .fillDiffers,
+      .badSnapshot:
+      logger.error("\(notice)")
     case .badBatch, .badSignature, .badAddress, .quarantined, .unprovenClaim, .gaveUp, .sealed, .voided, .diskLost,
       .fillMissing:
       logger.warning("\(notice)")
-    case .deepRollback, .entered: logger.notice("\(notice)")
+    case .deepRollback, .entered, .needsSnapshot, .fetchesSnapshot: logger.notice("\(notice)")
     case .suspected, .heardAgain, .wedged: logger.info("\(notice)")
     }
   }
 
   // MARK: To peers
 
-  private func link(_ peer: PeerIndex) -> Connection? { peer.int < links.count ? links[peer.int] : nil }
+  func link(_ peer: PeerIndex) -> Connection? { peer.int < links.count ? links[peer.int] : nil }
 
-  private func send(_ message: PeerMessage, to peer: PeerIndex) {
+  func send(_ message: PeerMessage, to peer: PeerIndex) {
     guard let link = link(peer) else { return }
     figures.messagesSent += 1
     if case .batch(let sealed) = message {
@@ -171,6 +178,8 @@ extension NodeServer {
         send(.batch(batch.sealed), to: peer)
         through = batch.lastSequence
       }
+    } else if let base = store.base(of: range.origin)?.head.sequence, range.from <= base {
+      return send(.snapshot(.compacted(origin: range.origin, through: base)), to: peer)
     } else {
       do throws(StoreError) {
         let stored = try store.batches(

@@ -58,6 +58,13 @@ public final class NodeServer: @unchecked Sendable {
   var touched: [Connection] = []
   var batchFrame: (signature: Signature, buffer: ByteBuffer)?
 
+  // Snapshots
+  /// Made, and written piece by piece; the pieces that are written.
+  var snapshotUnderWay: (snapshot: Snapshot, pieces: Int)?
+  var lastCompaction = NIODeadline.now()
+  /// The replica is done; another one starts from a snapshot that was fetched.
+  var isStartingAnew = false
+
   // Behind the log
   var auditQueue: [AppliedRun] = []
   var auditOffset = 0
@@ -135,21 +142,7 @@ public final class NodeServer: @unchecked Sendable {
     let shown = configuration.advertise ?? configuration.listen
     let address = Address(host: shown.host, port: shown.port == 0 ? port : shown.port)
     let now = NodeServer.now()
-    var settings = ReplicaConfiguration(
-      cluster: genesis.clusterID, records: try viewRecords(configuration, store), name: configuration.name,
-      listenAddress: address.description, seeds: configuration.peers.map(\.description),
-      bootMilliseconds: now.wallMilliseconds, seed: configuration.seed)
-    settings.wantsMembership = configuration.wantsMembership
-    settings.gossip = configuration.gossip
-    if let ceiling = try store.record(RecordKey.clockCeiling) {
-      settings.clockCeiling = Stamp(
-        try ceiling.withReader { (reader) throws(CodecError) in try reader.readFixed("ceiling") })
-    }
-    if let record = try store.record(RecordKey.checkpoint) { try settings.readCheckpoint(record) }
-    let finality = RecoveredFinality(
-      origins: settings.records.view.value.origins.count, auditPosition: store.auditPosition,
-      auditedEntries: store.counts().entries)
-    settings.finalStamp = finality.finalStamp
+    let settings = try replicaSettings(configuration, store, address: address, now)
     var generator = SystemRandomNumberGenerator()
     let server = NodeServer(
       configuration: configuration, group: group, store: store,
@@ -157,7 +150,7 @@ public final class NodeServer: @unchecked Sendable {
       boot: UInt64.random(in: 1 ... .max, using: &generator), startedMilliseconds: now.wallMilliseconds)
     server.listener = listener
     do {
-      try server.recover(settings, finality)
+      try server.recover(settings)
     } catch {
       server.hasStopped = true
       server.stopped.fail(error)
@@ -166,6 +159,25 @@ public final class NodeServer: @unchecked Sendable {
     }
     server.startTicking()
     return server
+  }
+
+  private static func replicaSettings(
+    _ configuration: NodeConfiguration, _ store: Store, address: Address, _ now: LogicalTime
+  ) throws -> ReplicaConfiguration {
+    var settings = ReplicaConfiguration(
+      cluster: configuration.genesis.clusterID, records: try viewRecords(configuration, store),
+      name: configuration.name, listenAddress: address.description, seeds: configuration.peers.map(\.description),
+      bootMilliseconds: now.wallMilliseconds, seed: configuration.seed)
+    settings.wantsMembership = configuration.wantsMembership
+    settings.gossip = configuration.gossip
+    settings.snapshotSeconds = configuration.snapshotSeconds
+    settings.snapshotBehindEntries = configuration.snapshotBehindEntries
+    if let ceiling = try store.record(RecordKey.clockCeiling) {
+      settings.clockCeiling = Stamp(
+        try ceiling.withReader { (reader) throws(CodecError) in try reader.readFixed("ceiling") })
+    }
+    if let record = try store.record(RecordKey.checkpoint) { try settings.readCheckpoint(record) }
+    return settings
   }
 
   /// What the store says of views. A new store gets its token here: the one that was drawn for it before the member
@@ -191,50 +203,9 @@ public final class NodeServer: @unchecked Sendable {
     return ViewRecords(store: token, genesis: genesis, publicKey: key)
   }
 
-  /// Reads the log into the replica; twice if it has lost what the audit tables know, as `RecoveredFinality` says, or
-  /// anything at all: then this node is not the member any more that has vouched for it.
-  private func recover(_ original: ReplicaConfiguration, _ finality: RecoveredFinality) throws {
-    var settings = original
-    var finality = finality
-    var report = try readLog(settings) { finality.read($0) }
-    for damage in report.damages {
-      logger.error("log damaged, fetching it again from peers", metadata: ["damage": "\(damage)"])
-    }
-    let lowered = finality.loweredFinalStamp
-    if lowered != nil || !report.damages.isEmpty {
-      settings.finalStamp = lowered ?? settings.finalStamp
-      if !report.damages.isEmpty {
-        var generator = SystemRandomNumberGenerator()
-        let token = ViewRecord.store(StoreToken(UInt64.random(in: 1 ... .max, using: &generator)))
-        try store.commit(batches: [], records: [(token.key.rawValue, token.bytes)])
-        settings.records.restore(token)
-        logger.error("the disk has lost what this node vouched for: it joins again under a new name")
-      }
-      replica = Replica(configuration: settings, signatures: configuration.key)
-      auditQueue.removeAll()
-      report = try readLog(settings) { _ in }
-    }
-    input(.recovered)
-    collectFinal()
-    logger.info(
-      "log read", metadata: ["entries": "\(report.entries)", "batches": "\(report.batches)", "address": "\(address)"])
-  }
-
-  private func readLog(_ settings: ReplicaConfiguration, _ body: (Batch) -> Void) throws -> RecoveryReport {
-    let starts = settings.records.view.value.origins.map {
-      HashChain.start(cluster: cluster, origin: $0.origin, SHA256())
-    }
-    let value = settings.records.view.value
-    // Who is alone has nobody to fetch from: what is damaged of its own log is lost for good, and a person must decide.
-    let sole =
-      value.members.count == 1 && value.origins[value.members[0].origin.int].publicKey == configuration.key.publicKey
-    return try store.recover(
-      own: sole ? value.members[0].origin : nil, chainStart: { $0.int < starts.count ? starts[$0.int] : .zero }
-    ) { batch in
-      body(batch)
-      input(.recover(batch))
-      if replica.finalRunCount > 100_000 { collectFinal() }
-    }
+  /// A replica from what is on disk, in the place of one that is done.
+  func startAnew() throws {
+    try recover(try Self.replicaSettings(configuration, store, address: address, Self.now()))
   }
 
   private func startTicking() {

@@ -23,8 +23,8 @@ import Primitives
 ///           its second, fingerprint u64 and name
 /// name      kind u8 (0 none, 1 integer, 2 text), then the integer or length and bytes
 /// ```
-/// Numbers are varints in their shortest form where nothing else is said. A dot is origin, sequence. A plain limit order
-/// takes 6 bytes and the digits of its numbers: 15 to 20 in a book as exchanges have it.
+/// Numbers are varints in their shortest form where nothing else is said. A dot is origin, sequence. A plain limit
+/// order takes 6 fields, 12 to 16 bytes in a book as exchanges have it.
 enum EngineFormat {
   static let version: UInt8 = 1
   /// Sequences that the index of dots can hold.

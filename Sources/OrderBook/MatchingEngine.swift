@@ -183,6 +183,9 @@ public struct MatchingEngine: ~Copyable {
     finish()
   }
 
+  /// Key of the newest entry applied; zero if there is none.
+  public var newestKey: OrderKey { lastKey }
+
   /// How far an origin's log is applied; 0 for an origin never seen.
   public func appliedSequence(_ origin: OriginIndex) -> UInt64 { index.applied(origin) }
 

@@ -37,4 +37,6 @@ package struct Defects: OptionSet, Hashable, Sendable {
   package static let noWedge = Defects(rawValue: 1 << 14)
   /// A new member's stamps begin where its clock stands.
   package static let noFloor = Defects(rawValue: 1 << 15)
+  /// Who starts from a snapshot does not know which fills wait to be published.
+  package static let snapshotForgetsFills = Defects(rawValue: 1 << 16)
 }

@@ -32,6 +32,16 @@ public enum Limits {
   /// Checkpoints that wait to be attested; beyond it the oldest are passed over, since a later one vouches for them.
   public static let unattestedCheckpointsMax = 256
 
+  // Snapshots
+  /// Bytes of a piece, which is what one frame carries and one row of a store holds.
+  public static let snapshotPieceBytes = 128 * 1024
+  /// Bytes of a whole snapshot.
+  public static let snapshotBytesMax = 1 << 30
+  /// How many a node keeps: should one be damaged, there is another.
+  public static let snapshotGenerations = 2
+  /// And one more, while the audit tables lack what the others stand for.
+  public static let snapshotsMax = 3
+
   // Clocks
   /// A stamp further ahead of the node's time than this is quarantined.
   public static let stampAheadMillisecondsMax: UInt64 = 500

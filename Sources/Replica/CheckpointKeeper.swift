@@ -7,7 +7,7 @@ import Primitives
 /// It is given every final entry in key order, and told at each boundary what the book is.
 struct CheckpointKeeper: ~Copyable {
   /// What one member has attested.
-  private struct Member: Sendable {
+  struct Member: Hashable, Sendable {
     /// The newest checkpoint of which it said the same as was derived here. Equal hashes mean equal histories, so it
     /// speaks for all before.
     var equalThrough: UInt64 = 0
@@ -25,19 +25,19 @@ struct CheckpointKeeper: ~Copyable {
     var notice: Notice { .attestationDiffers(number: number, origin: origin, mine: mine, theirs: theirs) }
   }
 
-  private(set) var list = CheckpointList()
+  var list = CheckpointList()
   private(set) var interval = CheckpointInterval()
   /// The newest one that members attest: it holds more than fills and attestations. 0 if there is none.
-  private(set) var newestAttested: UInt64 = 0
+  var newestAttested: UInt64 = 0
   /// Everything up to here is in a checkpoint, or in no second of its own.
-  private(set) var closedThrough = Stamp.zero
+  var closedThrough = Stamp.zero
   /// Attestations that were wrong.
   private(set) var differences: UInt64 = 0
   /// Attestations that were right.
   private(set) var agreements: UInt64 = 0
-  private var fills: UInt64 = 0
+  var fills: UInt64 = 0
   /// By place in the register.
-  private var members: [Member] = []
+  var members: [Member] = []
   /// Previous of the first checkpoint.
   private let start: Hash256
 

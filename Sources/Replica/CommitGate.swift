@@ -51,7 +51,9 @@ extension Effect {
   public var waitsFor: CommitNumber? {
     switch self {
     case .send(_, _, let commit), .accepted(_, _, _, _, let commit), .report(_, _, let commit): commit
-    case .append, .void, .persist, .commit, .serve, .dial, .disconnect, .refused, .notice, .halt, .left: nil
+    case .append, .void, .persist, .commit, .serve, .keepSnapshot, .servePiece, .install, .dial, .disconnect,
+      .refused, .notice, .halt, .left:
+      nil
     }
   }
 }

@@ -28,6 +28,8 @@ public enum Input: Sendable {
   case committed(CommitNumber)
   /// At least every `Replica.tickMicroseconds`.
   case tick
+  /// This snapshot is on disk whole, and can be served; so are no others than these, oldest first.
+  case snapshotsKept([SnapshotInfo])
   /// Stop to be a member: take no more orders, let what was taken become final, then ask for a view without this node.
   /// `Effect.left` follows, unless no majority is there.
   case leave
@@ -79,6 +81,15 @@ public enum Effect: Sendable {
   case void(OriginIndex, after: UInt64)
   /// Send whole batches of this range from storage, at most `Limits.deltaBytesPerRoundMax`, then `PeerMessage.served`.
   case serve(to: PeerIndex, LogRange)
+  /// Keep this snapshot when there is time, in as many transactions as it takes, and drop those that
+  /// `SnapshotInfo.kept` leaves out; then give `Input.snapshotsKept`. What it stands for MUST be on disk before it.
+  case keepSnapshot(Snapshot)
+  /// Send the piece at this offset of a snapshot that is kept, or an empty one.
+  case servePiece(to: PeerIndex, SnapshotInfo, offset: UInt64)
+  /// Start anew from this snapshot: what is below it is fetched no more. In one commit keep it, end the logs of origins
+  /// after these sequences, drop what the snapshot stands for, and put the records; then start a new replica from what
+  /// is on disk. This one is done.
+  case install(Snapshot, ends: [(origin: OriginIndex, sequence: UInt64)], records: [(key: String, value: [UInt8])])
   case dial(String)
   /// Close the link: the peer broke the protocol.
   case disconnect(PeerIndex, reason: String)
@@ -121,10 +132,18 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
   case attestationDiffers(number: UInt64, origin: OriginIndex, mine: Hash256, theirs: Hash256)
   /// The log leads to another checkpoint than before the restart: it, the book or this build is not what it was.
   case checkpointChanged(number: UInt64, before: Hash256, now: Hash256)
+  /// A majority of a view has another checkpoint than was derived here: this replica cannot follow it.
+  case checkpointContradicted(number: UInt64, mine: Hash256, theirs: Hash256)
   /// A member has published a fill that there was not.
   case fillDiffers(entry: Dot, FillAttestation)
   /// The taker's home has not published a fill.
   case fillMissing(FillAttestation)
+  /// Others keep no more as entries what this node lacks: it asks for a snapshot.
+  case needsSnapshot(OriginIndex, through: UInt64)
+  /// A majority has this snapshot, and it is being fetched.
+  case fetchesSnapshot(SnapshotInfo)
+  /// What was fetched is not the snapshot that a majority has, or is one that this version cannot read.
+  case badSnapshot(number: UInt64, from: PeerIndex, CodecError)
 
   public var description: String {
     switch self {
@@ -160,8 +179,14 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
       "origin \(origin) attests another checkpoint \(number): mine \(mine.prefix(12)), theirs \(theirs.prefix(12))"
     case .checkpointChanged(let number, let before, let now):
       "checkpoint \(number) was \(before.prefix(12)) before the restart and is \(now.prefix(12)) now"
+    case .checkpointContradicted(let number, let mine, let theirs):
+      "checkpoint \(number) is \(mine.prefix(12)) here, a majority has \(theirs.prefix(12))"
     case .fillDiffers(let entry, let fill): "entry \(entry) is a fill that there was not: \(fill)"
     case .fillMissing(let fill): "origin \(fill.taker.origin) has not published a fill: \(fill)"
+    case .needsSnapshot(let origin, let through):
+      "nobody keeps the entries of origin \(origin) up to \(through) any more: a snapshot is needed"
+    case .fetchesSnapshot(let info): "fetching snapshot \(info.number): \(info.byteCount) bytes"
+    case .badSnapshot(let number, let from, let error): "snapshot \(number), the last of it from \(from): \(error)"
     case .badAddress(let origin, let from): "address of origin \(origin) from \(from) has a bad signature"
     }
   }

@@ -9,7 +9,7 @@ import Primitives
 /// member publishes, and may repeat what stands in the sealed log. Equal fills are told apart by nothing, and need not
 /// be.
 struct FillLedger: Sendable {
-  private struct Home: Sendable {
+  struct Home: Sendable {
     /// Final fills whose entries are not final yet, in the order of execution.
     var derived: Deque<FillAttestation> = []
     /// Fills in this node's own log that are not final, in their order there.
@@ -85,8 +85,8 @@ struct FillLedger: Sendable {
   private static let stepMillisecondsMax: UInt64 = 500
 
   /// By place in the register.
-  private var homes: [Home] = []
-  private(set) var waiting = 0
+  var homes: [Home] = []
+  var waiting = 0
   /// Entries that were what was derived.
   private(set) var compared: UInt64 = 0
   /// Entries that were not.

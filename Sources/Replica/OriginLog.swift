@@ -30,6 +30,9 @@ struct OriginLog: Sendable {
   private(set) var applied: UInt64 = 0
   private(set) var final: UInt64 = 0
 
+  /// End of what is not in memory any more, or never was: all of it is final.
+  private(set) var memoryStart: LogBase
+
   private(set) var batches: Deque<Batch> = []
   private var entriesInMemory = 0
   private var applyCursor = Cursor()
@@ -49,6 +52,30 @@ struct OriginLog: Sendable {
     self.chainStart = chainStart
     held = Head(sequence: 0, hash: chainStart)
     acked = held
+    memoryStart = LogBase(head: held, stamp: .zero)
+  }
+
+  /// Begins after what a snapshot stands for: it is held, on disk, applied and final.
+  /// - Precondition: nothing was appended.
+  mutating func begin(at base: LogBase) {
+    precondition(held.sequence == 0 && batches.isEmpty, "the log has begun")
+    held = base.head
+    heldStamp = base.stamp
+    acked = base.head
+    memoryStart = base
+    visible = base.head.sequence
+    durable = base.head.sequence
+    applied = base.head.sequence
+    final = base.head.sequence
+  }
+
+  /// End of the last batch that is final as a whole.
+  /// - Precondition: `final` is the end of a batch.
+  var finalBase: LogBase {
+    if final == memoryStart.head.sequence { return memoryStart }
+    let batch = batches[batchIndex(containing: final)]
+    precondition(batch.lastSequence == final, "finality ends within a batch")
+    return LogBase(head: Head(sequence: final, hash: batch.hash), stamp: batch.lastStamp)
   }
 
   // MARK: Growing
@@ -86,7 +113,7 @@ struct OriginLog: Sendable {
       void.append(batches.removeLast())
     }
     held = head
-    heldStamp = batches.last?.lastStamp ?? .zero
+    heldStamp = batches.last?.lastStamp ?? memoryStart.stamp
     visible = min(visible, head.sequence)
     durable = min(durable, head.sequence)
     if acked.sequence > head.sequence { acked = head }
@@ -256,6 +283,8 @@ struct OriginLog: Sendable {
       batches.count > batchesMax || entriesInMemory > Self.retainedEntriesMax
     {
       entriesInMemory -= first.entries.count
+      memoryStart = LogBase(
+        head: Head(sequence: first.lastSequence, hash: first.hash), stamp: first.lastStamp)
       batches.removeFirst()
       applyCursor.batch -= 1
       finalCursor.batch -= 1

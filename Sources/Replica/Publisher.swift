@@ -44,9 +44,11 @@ struct Publisher: Sendable {
   }
 
   /// Another log is the own one from here on; what the last one attested may be void.
-  /// - Parameter newest: the newest checkpoint that members attest.
-  mutating func restart(_ newest: Checkpoint?) {
-    attestedThrough = 0
+  /// - Parameters:
+  ///   - newest: the newest checkpoint that members attest.
+  ///   - attestedThrough: what the own log is known to attest.
+  mutating func restart(_ newest: Checkpoint?, attestedThrough: UInt64 = 0) {
+    self.attestedThrough = attestedThrough
     if let newest, pending.last?.number != newest.number { mustAttest(newest) }
   }
 

@@ -27,12 +27,17 @@ public struct RecoveredFinality: Sendable {
   ///   - origins: how many the register has.
   ///   - auditPosition: key of the last entry that the audit tables were given; zero if there was none.
   ///   - auditedEntries: how many they were given.
-  public init(origins: Int, auditPosition: OrderKey, auditedEntries: UInt64) {
+  ///   - base: by place, what a snapshot stands for, at or before that position; the log is read from there on.
+  public init(origins: Int, auditPosition: OrderKey, auditedEntries: UInt64, base: [LogBase] = []) {
     self.auditPosition = auditPosition
     self.auditedEntries = auditedEntries
     // Entries of other origins with the position's own stamp may be final or not.
     finalStamp = auditPosition.stamp > .zero ? Stamp(auditPosition.stamp.value - 1) : .zero
     newest = Array(repeating: .zero, count: origins)
+    for (place, base) in base.enumerated() where place < origins {
+      newest[place] = base.stamp
+      foundEntries += base.head.sequence
+    }
   }
 
   /// Takes note of a batch that the log still has.

@@ -74,8 +74,12 @@ extension Replica {
     guard let number = keeper.interval.number else { return }
     let boundary = Checkpoint.boundary(number)
     let includesTail = configuration.defects.contains(.checkpointIncludesTentative)
+    let isSnapshotDue = isSnapshotDue(number)
+    let cluster = configuration.cluster
+    var snapshot: PieceWriter?
     let bookHash = sequencer.withFinalBook(includesTail: includesTail) { engine in
-      Self.bookHash(at: boundary, of: &engine)
+      if isSnapshotDue { snapshot = Self.writeBook(engine, cluster: cluster) }
+      return Self.bookHash(at: boundary, of: &engine)
     }
     let (checkpoint, isAttested, differences) = keeper.close(bookHash: bookHash, sha)
     if isAttested { publisher.mustAttest(checkpoint) }
@@ -83,6 +87,7 @@ extension Replica {
       effects.append(.notice(.checkpointChanged(number: number, before: before.hash, now: checkpoint.hash)))
     }
     for difference in differences { effects.append(.notice(difference.notice)) }
+    if let snapshot { finishWriting(snapshot, of: checkpoint) }
     if hasRecovered {
       var writer = ByteWriter(reserving: 160)
       checkpoint.write(to: &writer)
@@ -92,7 +97,7 @@ extension Replica {
   }
 
   /// Hash of the book without the orders that are due at a boundary: as if an entry stamped there had come.
-  private static func bookHash(at boundary: Stamp, of engine: inout MatchingEngine) -> Hash256 {
+  static func bookHash(at boundary: Stamp, of engine: inout MatchingEngine) -> Hash256 {
     guard engine.hasDueOrders(asOf: boundary) else { return engine.bookHash() }
     let mark = engine.journalMark
     var tape = EventTape()

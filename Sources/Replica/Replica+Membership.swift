@@ -121,7 +121,7 @@ extension Replica {
 
   /// A node that is no member asks to become one, once it holds nearly everything.
   private mutating func askToJoin(_ now: LogicalTime, _ effects: inout [Effect]) {
-    guard configuration.wantsMembership, hasRecovered, !membership.isLeaving, !views.isBehind,
+    guard configuration.wantsMembership, hasRecovered, !membership.isLeaving, !views.isBehind, !snapshots.isNeeded,
       gossip.connectedMembers > 0, membership.hasHeard
     else { return }
     let held = VersionVector(sequencer.logs.map(\.held.sequence))

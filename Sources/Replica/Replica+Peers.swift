@@ -33,6 +33,7 @@ extension Replica {
     let origin = peers.origin(of: peer)
     gossip.linkDown(peer)
     peers.linkDown(peer)
+    snapshots.forget(peer)
     guard let origin else { return }
     detect(.linkDown(origin), now, &effects)
     if let address = addresses[origin]?.address {
@@ -144,6 +145,7 @@ extension Replica {
       guard let speaker = peers.speaker(of: peer) else { return }
       detect(.message(from: speaker, message), now, &effects)
     case .view(let message): change(.message(message), now, &effects)
+    case .snapshot(let message): receive(message, from: peer, now, &effects)
     }
   }
 

@@ -114,6 +114,7 @@ extension Replica {
     for address in dueAddresses(micros) { effects.append(.dial(address)) }
     expireClaim(now, &effects)
     tickMembership(now, &effects)
+    tickSnapshots(now, &effects)
     noticeMissingFills(now, &effects)
     flush(now, &effects)
     heartbeat(force: false, now, &effects)

@@ -76,7 +76,10 @@ extension Replica {
   private var facts: ViewFacts {
     let heads = sequencer.logs.prefix(views.value.origins.count).map(\.onDisk)
     return ViewFacts(
-      acks: heads.map { $0.sequence == 0 ? Head(sequence: 0, hash: .zero) : $0 }, ceiling: durableCeiling)
+      acks: heads.map { $0.sequence == 0 ? Head(sequence: 0, hash: .zero) : $0 }, ceiling: durableCeiling,
+      checkpoints: keeper.list.recent(ViewLimits.checkpointsMax).map {
+        CheckpointReport(number: $0.number, hash: $0.hash)
+      })
   }
 
   /// Whether beats and acks have stopped: the view is being changed.
@@ -125,6 +128,7 @@ extension Replica {
 
   /// Whether every entry up to a value's base is on disk here, and no other in its place.
   private mutating func holds(_ value: ViewValue, _ effects: inout [Effect]) -> Bool {
+    guard agrees(with: value.checkpoint, &effects) else { return false }
     for (place, head) in value.base.enumerated() where head.sequence > 0 {
       // Whom a value admits has written nothing yet; and not before it is decided is there a place for it.
       guard place < sequencer.logs.count else { return false }
@@ -140,6 +144,18 @@ extension Replica {
       }
     }
     return true
+  }
+
+  /// Whether the checkpoint of a value is one of this replica's. What is not closed here yet, or not kept any more, is
+  /// not known to differ.
+  private mutating func agrees(with report: CheckpointReport?, _ effects: inout [Effect]) -> Bool {
+    guard let report, case .kept(let mine) = keeper.list.find(report.number), mine.hash != report.hash else {
+      return true
+    }
+    guard noticedCheckpoint != report.number else { return false }
+    noticedCheckpoint = report.number
+    effects.append(.notice(.checkpointContradicted(number: report.number, mine: mine.hash, theirs: report.hash)))
+    return false
   }
 
   /// After the log has been read: is what the present view rests on still there?

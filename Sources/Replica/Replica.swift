@@ -42,6 +42,9 @@ public struct Replica: ~Copyable {
   var keeper: CheckpointKeeper
   var ledger = FillLedger()
   var publisher = Publisher()
+  var snapshots = SnapshotDesk(kept: [])
+  /// Entries that the snapshot stands for from which this replica started.
+  public internal(set) var restoredEntries: UInt64 = 0
   var addresses = AddressBook()
   var dialer = Dialer()
   /// Addresses as they were dialled, with who answered: a seed may be written otherwise than a member writes its own.
@@ -106,6 +109,7 @@ public struct Replica: ~Copyable {
   var noticedQuarantine: [Bool] = []
   /// Second of the wrong fill that was told last.
   var noticedFillSecond: UInt64?
+  var noticedCheckpoint: UInt64?
 
   struct Growth {
     var origin: OriginIndex
@@ -115,7 +119,12 @@ public struct Replica: ~Copyable {
     var batches: [Batch]
   }
 
-  public init(configuration: ReplicaConfiguration, signatures: any Signatures) {
+  /// - Parameters:
+  ///   - configuration: whose records name every origin that the snapshot knows.
+  ///   - state: a snapshot to start from; the log above it follows as `Input.recover`.
+  public init(
+    configuration: ReplicaConfiguration, signatures: any Signatures, from state: consuming ReplicaState? = nil
+  ) {
     self.configuration = configuration
     self.signatures = signatures
     generator = SeededGenerator(seed: configuration.seed)
@@ -137,6 +146,8 @@ public struct Replica: ~Copyable {
     grow(views.register)
     for place in register.origins.indices { noteCut(OriginIndex(UInt32(place)), views.value) }
     if let me { becomeMember(me) }
+    snapshots = SnapshotDesk(kept: configuration.snapshots)
+    if let state = consume state { restore(state) }
   }
 
   /// Takes one input; appends what must happen, in order.
@@ -156,6 +167,7 @@ public struct Replica: ~Copyable {
     case .flush: flush(now, &effects)
     case .committed(let number): committed(number, now, &effects)
     case .tick: tick(now, &effects)
+    case .snapshotsKept(let infos): snapshots.kept = infos
     case .leave: membership.leave()
     }
   }
@@ -177,7 +189,8 @@ public struct Replica: ~Copyable {
       checkpointHash: keeper.list.newest?.hash ?? .zero, attestationDifferences: keeper.differences,
       fillsPublished: publisher.fills, fillsCompared: ledger.compared, fillDifferences: ledger.differences,
       fillsMissing: ledger.missing, checkpointRollbacks: sequencer.counters.checkpointRollbacks,
-      checkpointUndone: sequencer.counters.checkpointUndone)
+      checkpointUndone: sequencer.counters.checkpointUndone, snapshotNumber: snapshots.kept.last?.number ?? 0,
+      snapshotEntries: snapshots.kept.last?.entries ?? 0)
   }
 
   /// The member that this node is; nil for one that only follows.

@@ -30,6 +30,13 @@ public struct ReplicaConfiguration: Sendable {
   public var finalStamp = Stamp.zero
   /// The newest checkpoint of the last run, if there was one: the same log must lead to it again.
   public var checkpoint: Checkpoint?
+  /// Snapshots on disk, oldest first.
+  public var snapshots: [SnapshotInfo] = []
+  /// Seconds of stamp time from one snapshot to the next; 0 makes none. All nodes MUST use the same, or none will ever
+  /// be in the hands of a majority.
+  public var snapshotSeconds: UInt64 = 60
+  /// Who lacks more entries than this, and is no member, starts from a snapshot rather than fetch them.
+  public var snapshotBehindEntries: UInt64 = 10_000_000
   /// None, but in tests of the simulator.
   package var defects: Defects = [] { didSet { gossip.defects = defects } }
   package var viewDefects: ViewDefects = []
@@ -107,4 +114,7 @@ public struct ReplicaStatus: Hashable, Sendable {
   /// How often tentative entries were taken back for a checkpoint's hash and put back at once, and how many.
   public var checkpointRollbacks: UInt64
   public var checkpointUndone: UInt64
+  /// The newest snapshot on disk, and how many final entries it stands for; 0 while there is none.
+  public var snapshotNumber: UInt64
+  public var snapshotEntries: UInt64
 }

@@ -54,6 +54,19 @@ struct Sequencer: ~Copyable {
     pendingRewind = Array(repeating: UInt64.max, count: logs.count)
   }
 
+  /// Starts with what a snapshot stands for.
+  /// - Precondition: nothing was appended.
+  mutating func restore(_ restored: consuming MatchingEngine, bases: [LogBase], fills: UInt64, orders: UInt64) {
+    let defects = engine.defects
+    engine = restored
+    engine.defects = defects
+    for (place, base) in bases.enumerated() where base.head.sequence > 0 { logs[place].begin(at: base) }
+    finalKey = engine.newestKey
+    finalFills = fills
+    finalOrders = orders
+    version += 1
+  }
+
   /// One more origin is known.
   mutating func add(_ log: OriginLog) {
     precondition(log.origin.int == logs.count)

@@ -8,9 +8,13 @@ import Primitives
 /// whose sync never returned may be either after a crash.
 struct SimulatedDisk {
   /// Batches of each origin, by its place in the register, in order.
-  private(set) var logs: [[LogRow]] = []
+  var logs: [[LogRow]] = []
+  /// By place in the register: what is below is not kept as entries.
+  private(set) var bases: [LogBase] = []
+  /// Oldest first.
+  var snapshots: [Snapshot] = []
   /// What was beyond the end of a sealed log, kept aside.
-  private(set) var void: [LogRow] = []
+  var void: [LogRow] = []
   private var hasNewView = false
   /// By key; few.
   private(set) var records: [(key: String, value: [UInt8])] = []
@@ -66,10 +70,20 @@ struct SimulatedDisk {
   }
 
   /// Writes a record at once: before a process runs.
-  mutating func putNow(_ record: ViewRecord) {
-    records.removeAll { $0.key == record.key.rawValue }
-    records.append((record.key.rawValue, record.bytes))
+  mutating func putNow(_ record: ViewRecord) { putNow(record.key.rawValue, record.bytes) }
+
+  mutating func putNow(_ key: String, _ value: [UInt8]) {
+    if key == ViewRecord.Key.view.rawValue { hasNewView = true }
+    records.removeAll { $0.key == key }
+    records.append((key, value))
   }
+
+  mutating func set(_ base: LogBase, of origin: OriginIndex) {
+    while bases.count <= origin.int { bases.append(LogBase(head: Head(sequence: 0, hash: .zero), stamp: .zero)) }
+    bases[origin.int] = base
+  }
+
+  mutating func setAudit(_ position: OrderKey, entries: UInt64) { (auditPosition, auditEntries) = (position, entries) }
 
   /// The view that was written since the last call, if one was.
   mutating func takeNewView() -> ViewValue? {
@@ -112,7 +126,8 @@ struct SimulatedDisk {
 
   /// Entries of an origin's log on this disk.
   func entries(of origin: OriginIndex) -> UInt64 {
-    origin.int < logs.count ? logs[origin.int].last?.lastSequence ?? 0 : 0
+    let last = origin.int < logs.count ? logs[origin.int].last?.lastSequence ?? 0 : 0
+    return max(last, base(of: origin).head.sequence)
   }
 
   /// Whether an entry is kept aside: the log ended before it.
@@ -142,7 +157,9 @@ struct SimulatedDisk {
       guard row.firstSequence <= range.upperBound, let hash = row.hash, let signature = row.signature else { break }
       bytes += row.bytes.count
       if !found.isEmpty, bytes > bytesMax { break }
-      let previous = index == 0 ? chainStart : logs[origin][index - 1].hash ?? .zero
+      let base = base(of: OriginIndex(UInt32(origin)))
+      let start = base.head.sequence > 0 ? base.head.hash : chainStart
+      let previous = index == 0 ? start : logs[origin][index - 1].hash ?? .zero
       guard HashChain.link(previous: previous, bytes: row.bytes, sha) == hash else { break }
       found.append(SealedBatch(bytes: row.bytes, view: row.view, signature: signature))
     }
@@ -174,6 +191,15 @@ struct SimulatedDisk {
   }
 
   mutating func wipe() { self = SimulatedDisk() }
+
+  /// Nothing of the log is of use any more: what it stood on is lost.
+  mutating func forgetLog() {
+    void += logs.flatMap { $0 }
+    logs = []
+    bases = []
+    snapshots = []
+    setAudit(.zero, entries: 0)
+  }
 }
 
 extension SimulatedDisk: LogSource {

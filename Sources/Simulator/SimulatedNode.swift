@@ -84,6 +84,8 @@ final class SimulatedProcess {
   /// The frame of the batch that was sent last: it goes to several peers.
   var lastBatch: (signature: Signature, bytes: [UInt8])?
   var rollbacksSeen: UInt64 = 0
+  /// Made, and not on disk yet.
+  var snapshotToKeep: Snapshot?
   /// Asked to leave.
   var isLeaving = false
 

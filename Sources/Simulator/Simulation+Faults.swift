@@ -71,7 +71,12 @@ extension Simulation {
       guard mayLoseDisk(fault.node) else { return }
       end(node, "killed")
       node.weakToken = node.token
-      if let damage = node.disk.flipBit(fault.detail) {
+      if fault.detail >> 63 == 1, let number = node.disk.flipSnapshotBit(fault.detail) {
+        node.timeline.note(.said("a bit of snapshot \(number) flips"), at: now)
+        // If the log does not begin at its start, this may be all that there was.
+        node.hasDamage = true
+        node.hasLostData = true
+      } else if let damage = node.disk.flipBit(fault.detail) {
         node.hasDamage = true
         // What it lost of others it fetches again; of its own, it cannot.
         if machine(of: OriginIndex(UInt32(damage.origin))) == fault.node { node.hasLostData = true }

@@ -31,6 +31,8 @@ extension Simulation {
     settings.gossip.fanout = profile.fanout
     settings.retainedBatchesMax = profile.retainedBatches
     settings.tentativeEntriesMax = profile.tentativeEntriesMax
+    settings.snapshotSeconds = profile.snapshotSeconds
+    settings.snapshotBehindEntries = profile.snapshotBehindEntries
     settings.defects = defects
     settings.viewDefects = viewDefects
     if let ceiling = node.disk.record(RecordKey.clockCeiling) {
@@ -54,44 +56,79 @@ extension Simulation {
     schedule(.tick(node: node.index, boot: process.boot), after: 1_000 + generator.below(Self.tickMicroseconds))
   }
 
-  /// Reads the log from disk as the shell does: checked, merged by stamp, damage cut off. Whose disk has lost anything
-  /// that it may have vouched for is not the same member any more.
+  /// Reads the log from disk as the shell does: from the newest good snapshot on, checked, merged by stamp, damage cut
+  /// off. Whose disk has lost anything that it may have vouched for is not the same member any more.
   private func recover(_ node: SimulatedNode, _ original: ReplicaConfiguration) throws -> SimulatedProcess {
     var settings = original
     let starts = settings.records.view.value.register.origins.map {
       HashChain.start(cluster: genesis.clusterID, origin: $0.origin, sha)
     }
+    let snapshot = usableSnapshot(node, origins: starts.count)
+    let isLost = snapshot == nil && node.disk.isCompacted
+    if isLost {
+      node.timeline.note(.said("no snapshot is left, and the log does not begin at its start"), at: now)
+      node.disk.forgetLog()
+    }
+    settings.snapshots = node.disk.snapshots.map(\.info)
+    let bases = snapshot?.bases ?? []
     var finality = RecoveredFinality(
-      origins: starts.count, auditPosition: node.disk.auditPosition, auditedEntries: node.disk.auditEntries)
+      origins: starts.count, auditPosition: node.disk.auditPosition, auditedEntries: node.disk.auditEntries,
+      base: bases)
     settings.finalStamp = finality.finalStamp
     func read(_ taken: (Batch) -> Void) throws -> (SimulatedProcess, RecoveryReport) {
-      let process = SimulatedProcess(
-        boot: node.boots, replica: Replica(configuration: settings, signatures: keys[node.index]), peers: nodes.count)
+      var replica = Replica(configuration: settings, signatures: keys[node.index])
+      if let snapshot {
+        let state = try ReplicaState(
+          snapshot.info, snapshot.bytes, cluster: genesis.clusterID, origins: starts.count)
+        replica = Replica(configuration: settings, signatures: keys[node.index], from: state)
+      }
+      let process = SimulatedProcess(boot: node.boots, replica: replica, peers: nodes.count)
+      process.finalEntries = process.replica.restoredEntries
       let time = node.clock.read(now)
       var recovery = try LogRecovery(
-        node.disk, chainStart: { $0.int < starts.count ? starts[$0.int] : .zero }, sha)
+        node.disk, chainStart: { $0.int < starts.count ? starts[$0.int] : .zero }, base: bases, sha)
       while let batch = try recovery.next() {
         taken(batch)
         process.replica.step(.recover(batch), now: time, &process.effects)
       }
       return (process, recovery.report)
     }
+    func becomeAnother() {
+      let token = StoreToken(generator.next() | 1)
+      node.disk.putNow(.store(token))
+      settings.records.restore(.store(token))
+    }
+    if isLost { becomeAnother() }
     var (process, report) = try read { finality.read($0) }
     for damage in report.damages {
       node.timeline.note(.said("damaged: \(damage)"), at: now)
       node.disk.cut(damage.origin.int, from: damage.sequence)
     }
-    if !report.damages.isEmpty {
-      let token = StoreToken(generator.next() | 1)
-      node.disk.putNow(.store(token))
-      settings.records.restore(.store(token))
-    }
+    if !report.damages.isEmpty { becomeAnother() }
     let lowered = finality.loweredFinalStamp
     if lowered != nil || !report.damages.isEmpty {
       settings.finalStamp = lowered ?? settings.finalStamp
       (process, report) = try read { _ in }
     }
     return process
+  }
+
+  /// The newest snapshot that is what was written and of which the audit tables have everything; those that are not
+  /// what was written are dropped.
+  private func usableSnapshot(_ node: SimulatedNode, origins: Int) -> Snapshot? {
+    var usable: Snapshot?
+    for snapshot in node.disk.snapshots {
+      do throws(CodecError) {
+        let state = try ReplicaState(
+          snapshot.info, snapshot.bytes, cluster: genesis.clusterID, origins: origins)
+        if state.bases != snapshot.bases { throw .invalid(field: "bases") }
+        if node.disk.auditEntries >= snapshot.info.entries { usable = snapshot }
+      } catch {
+        node.timeline.note(.said("snapshot \(snapshot.info.number) is damaged: \(error)"), at: now)
+        node.disk.drop(snapshot.info)
+      }
+    }
+    return usable
   }
 
   /// The process is gone, with everything that was not synced; a commit under way may have reached the disk.
@@ -134,6 +171,7 @@ extension Simulation {
 
   func tick(_ node: SimulatedNode, _ process: SimulatedProcess) {
     closeSilent(node, process)
+    keepSnapshot(node, process)
     process.replica.step(.tick, now: node.clock.read(now), &process.effects)
     carryOut(node, process)
     schedule(.tick(node: node.index, boot: process.boot), after: Self.tickMicroseconds + node.slowness)
@@ -194,9 +232,11 @@ extension Simulation {
     }
     node.disk.sync()
     noteView(node)
+    if let entries = profile.retainedEntries { node.disk.compact(retaining: entries) }
     node.timeline.note(.synced, at: now)
     process.commitUnderWay = nil
     for effect in process.gate.open(through: number) { perform(effect, node, process) }
+    keepSnapshot(node, process)
     process.replica.step(.committed(number), now: node.clock.read(now), &process.effects)
     carryOut(node, process)
   }
@@ -223,6 +263,16 @@ extension Simulation {
       }
       send(message, to: peer.int, node, process)
     case .serve(let peer, let range): serve(range, to: peer.int, node, process)
+    case .keepSnapshot(let snapshot): process.snapshotToKeep = snapshot
+    case .servePiece(let peer, let info, let offset):
+      let bytes = node.disk.piece(of: info, at: offset)
+      send(.snapshot(.piece(hash: info.hash, offset: offset, bytes: bytes)), to: peer.int, node, process)
+    case .install(let snapshot, let ends, let records):
+      node.disk.install(snapshot, ends: ends, records: records)
+      snapshotsInstalled += 1
+      noteView(node)
+      end(node, "starts anew from snapshot \(snapshot.info.number)")
+      if node.isWanted { schedule(.start(node: node.index), after: 1_000) }
     case .dial(let address): dial(address, node, process)
     case .disconnect(let peer, let reason):
       if let connection = process.links[peer.int] { close(connection, at: node.index, reason) }
@@ -244,6 +294,15 @@ extension Simulation {
     }
   }
 
+  /// A snapshot is written when the log that it stands for is on disk; a full disk takes none.
+  private func keepSnapshot(_ node: SimulatedNode, _ process: SimulatedProcess) {
+    guard let snapshot = process.snapshotToKeep, !node.disk.isFull, node.disk.holds(snapshot) else { return }
+    process.snapshotToKeep = nil
+    node.disk.keep(snapshot)
+    snapshotsMade += 1
+    process.replica.step(.snapshotsKept(node.disk.snapshots.map(\.info)), now: node.clock.read(now), &process.effects)
+  }
+
   private func serve(_ range: LogRange, to peer: Int, _ node: SimulatedNode, _ process: SimulatedProcess) {
     var through = range.from - 1
     if let recent = process.replica.recentBatches(range, bytesMax: Limits.deltaBytesPerRoundMax) {
@@ -251,6 +310,9 @@ extension Simulation {
         send(.batch(batch.sealed), to: peer, node, process)
         through = batch.lastSequence
       }
+    } else if range.from <= node.disk.base(of: range.origin).head.sequence {
+      let through = node.disk.base(of: range.origin).head.sequence
+      return send(.snapshot(.compacted(origin: range.origin, through: through)), to: peer, node, process)
     } else if !node.disk.isUnreadable {
       let stored = node.disk.batches(
         range.from...range.through, of: range.origin.int, chainStart: process.replica.chainStart(of: range.origin),

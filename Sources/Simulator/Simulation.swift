@@ -53,6 +53,8 @@ package final class Simulation {
   /// Virtual microseconds that processes ran, added up.
   package private(set) var nodeMicroseconds: UInt64 = 0
   package private(set) var agreedAfterMicroseconds: UInt64?
+  package internal(set) var snapshotsMade: UInt64 = 0
+  package internal(set) var snapshotsInstalled: UInt64 = 0
   package private(set) var faultCounts: [FaultKind: Int] = [:]
 
   package init(

@@ -123,6 +123,12 @@ package struct SimulationProfile: Hashable, Sendable {
   // Limits of the nodes, small in some runs so that they are met
   package var retainedBatches = 512
   package var tentativeEntriesMax = 1_000_000
+  /// From one snapshot to the next; 0 for none.
+  package var snapshotSeconds: UInt64 = 0
+  /// Entries of each origin that are kept below the older snapshot; nil for all.
+  package var retainedEntries: UInt64?
+  /// Who is no member and lacks more starts from a snapshot.
+  package var snapshotBehindEntries: UInt64 = 10_000_000
 
   package var faults: [Fault] = []
   /// Indices of the plan that are left out, for shrinking.
@@ -191,6 +197,11 @@ package struct SimulationProfile: Hashable, Sendable {
     if name == .swarm { kinds = kinds.filter { _ in generator.chance(2, of: 3) } }
     if name == .membership || name == .swarm { profile.spares = [0, 0, 1, 2][generator.pick(0...3)] }
     profile.planFaults(kinds, &generator)
+    if generator.chance(1, of: 2) {
+      profile.snapshotSeconds = [1, 2, 5][generator.pick(0...2)]
+      if generator.chance(3, of: 4) { profile.retainedEntries = [0, 20, 300][generator.pick(0...2)] }
+      if generator.chance(1, of: 3) { profile.snapshotBehindEntries = 100 }
+    }
     return profile
   }
 
@@ -252,6 +263,10 @@ package struct SimulationProfile: Hashable, Sendable {
       "\(transport.rawValue): latency \(latencyMin) to \(latencyMax) µs, \(tailPerMille) ‰ ten times that, loss "
         + "\(lossPerMille) ‰, duplicates \(duplicatePerMille) ‰; sync \(syncMin) to \(syncMax) µs",
       "memory: \(retainedBatches) batches an origin, at most \(tentativeEntriesMax) tentative entries",
+      "snapshots: "
+        + (snapshotSeconds == 0
+          ? "none"
+          : "each \(snapshotSeconds) s, " + (retainedEntries.map { "\($0) entries kept below" } ?? "all entries kept")),
       "clocks: skew \(skewMilliseconds) ms, drift \(driftPerMillion) ppm; \(plan.count) faults",
     ]
   }

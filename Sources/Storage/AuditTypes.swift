@@ -79,6 +79,12 @@ public struct AuditCounts: Equatable, Sendable {
   public var entries: UInt64 = 0
   public var orders: UInt64 = 0
   public var fills: UInt64 = 0
+
+  public init(entries: UInt64 = 0, orders: UInt64 = 0, fills: UInt64 = 0) {
+    self.entries = entries
+    self.orders = orders
+    self.fills = fills
+  }
 }
 
 /// The row of `audit_state`.

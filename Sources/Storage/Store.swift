@@ -26,7 +26,7 @@ public final class Store {
   public static let fileName = "node.sqlite"
   public static let lockFileName = "node.lock"
   /// Kept in `user_version`.
-  public static let formatVersion = 3
+  public static let formatVersion = 4
   /// "Rial", kept in `application_id`.
   public static let applicationID: Int32 = 0x5269_616C
   /// Of a new file. A commit writes each page it touches whole, so large pages cost small commits and audit runs more
@@ -43,6 +43,10 @@ public final class Store {
   public let identity: StoreIdentity
   /// Last sequence and chain hash of every origin that has a batch here.
   public internal(set) var heads: [OriginIndex: Head] = [:]
+  /// Snapshots that count, oldest first.
+  public internal(set) var snapshots: [SnapshotInfo] = []
+  /// Of each origin whose log does not begin at its start: where it does.
+  var logBases: [OriginIndex: LogBase] = [:]
   /// Newest final key whose orders and fills are in the audit tables.
   public var auditPosition: OrderKey { audit.position }
 
@@ -246,6 +250,7 @@ public final class Store {
   }
 
   private func load() throws(StoreError) {
+    try loadSnapshots()
     try loadHeads()
     try loadAuditState()
   }

@@ -34,20 +34,44 @@ extension Store {
 
   /// Empties the audit tables, so that they can be written again from the log.
   public func eraseAudit() throws(StoreError) {
-    try writeUnsynced { database in
-      for table in ["instruments", "orders", "fills", "rejections"] {
-        try statement(database, "DELETE FROM \(table)").run()
-      }
-      try writeState(AuditState(), database)
-    }
+    try writeUnsynced { database in try eraseAudit(leaving: AuditState(), database) }
     audit = AuditState()
     tape = TradesTape()
+  }
+
+  func eraseAudit(leaving state: AuditState, _ database: Database) throws {
+    for table in ["instruments", "orders", "fills", "rejections"] {
+      try statement(database, "DELETE FROM \(table)").run()
+    }
+    try writeState(state, database)
+  }
+
+  /// What a snapshot says of the past: the instruments, and the orders that are open. Of these it does not know when
+  /// they came, nor what amends took off; they are dated as it is.
+  func seedAudit(
+    _ instruments: [(dot: Dot, instrument: Instrument)], _ open: [RestingOrder], stamp: Stamp, _ database: Database
+  ) throws {
+    for (dot, instrument) in instruments { try writeInstrument(dot, instrument, stamp, database) }
+    let insert = try statement(database, Self.insertOrderSQL)
+    for resting in open {
+      let order = Order(
+        instrument: resting.instrument, account: resting.account, side: resting.side, type: resting.type,
+        timeInForce: resting.timeInForce, priceTicks: resting.priceTicks,
+        quantityLots: resting.openLots + resting.filledLots, selfTradePrevention: resting.selfTradePrevention,
+        postOnly: resting.postOnly, stopPriceTicks: resting.stopPriceTicks, displayLots: resting.displayLots,
+        expiry: resting.expiry, clientOrderID: resting.clientOrderID)
+      var change = OrderChange(
+        dot: resting.dot, item: nil, openLots: resting.openLots, changedBy: resting.dot, changedStamp: stamp)
+      change.filledMore = resting.filledLots
+      bind(insert, change, order, stamp: stamp)
+      try insert.run()
+    }
   }
 
   // MARK: One transaction
 
   /// Turns the sync at commit off for one transaction, and on again whatever happens.
-  private func writeUnsynced(_ body: (Database) throws -> Void) throws(StoreError) {
+  func writeUnsynced(_ body: (Database) throws -> Void) throws(StoreError) {
     if isReadOnly || isStopped { throw .stopped }
     try perform { try statement($0, "PRAGMA synchronous = NORMAL").run() }
     let result: Result<Void, StoreError>
@@ -102,24 +126,30 @@ extension Store {
   // MARK: Rows
 
   private func writeInstruments(_ tally: AuditTally, _ run: AppliedRun, _ database: Database) throws {
+    for index in tally.instruments {
+      let item = run.items[index]
+      guard case .command(.instrument(let instrument)) = item.entry.payload else { continue }
+      try writeInstrument(item.dot, instrument, item.entry.stamp, database)
+    }
+  }
+
+  private func writeInstrument(
+    _ dot: Dot, _ instrument: Instrument, _ stamp: Stamp, _ database: Database
+  ) throws {
     let insert = try statement(
       database,
       """
       INSERT INTO instruments (dot, symbol, tick_mantissa, tick_scale, lot_mantissa, lot_scale, stamp)
       VALUES (?, ?, ?, ?, ?, ?, ?)
       """)
-    for index in tally.instruments {
-      let item = run.items[index]
-      guard case .command(.instrument(let instrument)) = item.entry.payload else { continue }
-      insert.bind(1, AuditDot.encode(item.dot))
-      insert.bind(2, text: instrument.symbol.utf8)
-      insert.bind(3, bits: instrument.tick.mantissa)
-      insert.bind(4, Int64(instrument.tick.scale))
-      insert.bind(5, bits: instrument.lot.mantissa)
-      insert.bind(6, Int64(instrument.lot.scale))
-      insert.bind(7, bits: item.entry.stamp.value)
-      try insert.run()
-    }
+    insert.bind(1, AuditDot.encode(dot))
+    insert.bind(2, text: instrument.symbol.utf8)
+    insert.bind(3, bits: instrument.tick.mantissa)
+    insert.bind(4, Int64(instrument.tick.scale))
+    insert.bind(5, bits: instrument.lot.mantissa)
+    insert.bind(6, Int64(instrument.lot.scale))
+    insert.bind(7, bits: stamp.value)
+    try insert.run()
   }
 
   private func writeOrders(_ tally: AuditTally, _ run: AppliedRun, _ database: Database) throws {

@@ -33,17 +33,18 @@ extension Store {
       let insert = try statement(database, Self.insertBatchSQL)
       for batch in batches { try run(insert, batch) }
       for end in ends { try setAside(end.origin, from: end.sequence + 1, .sealed, database) }
-      if records.isEmpty { return }
-      let put = try statement(database, Self.putRecordSQL)
-      for record in records {
-        put.bind(1, text: Array(record.key.utf8))
-        put.bind(2, copying: record.value)
-        put.bind(3, copying: recordHash(record.key, record.value))
-        try put.run()
-      }
+      for record in records { try put(record.key, record.value, database) }
     }
     heads = newHeads
     if !ends.isEmpty { try loadHeads() }
+  }
+
+  func put(_ key: String, _ value: [UInt8], _ database: Database) throws {
+    let put = try statement(database, Self.putRecordSQL)
+    put.bind(1, text: Array(key.utf8))
+    put.bind(2, copying: value)
+    put.bind(3, copying: recordHash(key, value))
+    try put.run()
   }
 
   /// Why rows are kept in `void_log`.
@@ -192,7 +193,8 @@ extension Store {
     defer { select.reset() }
     select.bind(1, Int64(origin.value))
     select.bind(2, clamping: first)
-    return try select.step() ? Hash256(stored: select.raw(0)) : nil
+    if try select.step() { return Hash256(stored: select.raw(0)) }
+    return logBases[origin].flatMap { $0.head.sequence == first - 1 ? $0.head.hash : nil }
   }
 
   /// Reads the heads of all origins.
@@ -211,7 +213,7 @@ extension Store {
       while true {
         next.reset()
         next.bind(1, origin)
-        guard try next.step(), !next.isNull(0) else { return heads }
+        guard try next.step(), !next.isNull(0) else { break }
         origin = next.int(0)
         newest.reset()
         newest.bind(1, origin)
@@ -220,6 +222,14 @@ extension Store {
         }
         heads[OriginIndex(index)] = Head(sequence: newest.bits(0), hash: hash)
       }
+      // Of some nothing is left but where their logs go on.
+      let bases = try statement(database, "SELECT origin FROM log_base ORDER BY origin")
+      defer { bases.reset() }
+      while try bases.step() {
+        let index = OriginIndex(UInt32(clamping: bases.int(0)))
+        if heads[index] == nil { heads[index] = logBases[index]?.head }
+      }
+      return heads
     }
   }
 }

@@ -13,18 +13,20 @@ extension Store {
   /// - Parameters:
   ///   - own: this node's present origin; nil if it has none yet.
   ///   - chainStart: hash with which an origin's chain starts; `HashChain.start`.
+  ///   - base: by place, up to where a snapshot stands for the log: it is read from there on.
   ///   - body: may use the store for reading. If it throws, recovery ends and nothing is deleted.
   /// - Throws: `damagedOwnLog`; `unknownEntry` if an intact batch was written by a newer version; `corrupt`;
   ///   `endedByCaller` with what `body` threw, unless that is a `StoreError`.
   /// - Complexity: O(bytes + batches × log origins); memory for 256 places per origin and one batch.
   public func recover(
-    own: OriginIndex? = nil, chainStart: (OriginIndex) -> Hash256, _ body: (Batch) throws -> Void
+    own: OriginIndex? = nil, chainStart: (OriginIndex) -> Hash256, base: [LogBase] = [], _ body: (Batch) throws -> Void
   ) throws(StoreError) -> RecoveryReport {
     for origin in heads.keys { chainStarts[origin] = chainStart(origin) }
     var report: RecoveryReport
     do throws(LogRecoveryError<StoreError>) {
       let starts = chainStarts
-      var recovery = try LogRecovery(StoredLog(store: self), own: own, chainStart: { starts[$0] ?? .zero }, sha)
+      var recovery = try LogRecovery(
+        StoredLog(store: self), own: own, chainStart: { starts[$0] ?? .zero }, base: base, sha)
       while let batch = try recovery.next() { try deliver(batch, body) }
       report = recovery.report
     } catch {

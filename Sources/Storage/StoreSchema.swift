@@ -51,6 +51,10 @@ enum StoreSchema {
       try database.execute(sql: voidSQL)
       try database.execute(sql: "PRAGMA user_version = 3")
     }
+    migrator.registerMigration("format 4") { database in
+      try database.execute(sql: snapshotSQL)
+      try database.execute(sql: "PRAGMA user_version = 4")
+    }
     try migrator.migrate(queue)
   }
 
@@ -113,6 +117,28 @@ enum StoreSchema {
       first_stamp INTEGER NOT NULL, last_stamp INTEGER NOT NULL, view INTEGER NOT NULL, hash BLOB NOT NULL,
       signature BLOB NOT NULL, bytes BLOB NOT NULL,
       reason INTEGER NOT NULL           -- 1 the origin was sealed before them, 2 damaged
+    );
+    """
+
+  /// What follows from the log up to a checkpoint, in bytes; and from where on the log is kept.
+  private static let snapshotSQL = """
+    CREATE TABLE snapshots (
+      number INTEGER PRIMARY KEY,       -- of the checkpoint
+      checkpoint_hash BLOB NOT NULL,
+      entries INTEGER NOT NULL,         -- final entries that it stands for
+      bytes INTEGER NOT NULL,
+      hash BLOB NOT NULL                -- SHA-256 of all pieces
+    );
+    CREATE TABLE snapshot_pieces (
+      number INTEGER NOT NULL, place INTEGER NOT NULL, bytes BLOB NOT NULL,
+      PRIMARY KEY (number, place)
+    );
+    CREATE TABLE snapshot_bases (       -- the last batch of each origin that it stands for
+      number INTEGER NOT NULL, origin INTEGER NOT NULL, sequence INTEGER NOT NULL, hash BLOB NOT NULL,
+      stamp INTEGER NOT NULL, PRIMARY KEY (number, origin)
+    ) WITHOUT ROWID;
+    CREATE TABLE log_base (             -- batches up to this one are not kept
+      origin INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL, stamp INTEGER NOT NULL
     );
     """
 

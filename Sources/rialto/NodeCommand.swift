@@ -58,6 +58,15 @@ struct NodeCommand: AsyncParsableCommand {
   @Option(help: "Milliseconds between two digests with a random peer.")
   var roundMilliseconds: UInt64 = 100
 
+  @Option(name: .customLong("snapshot"), help: "Time from one snapshot to the next; the same for all nodes.")
+  var snapshotEvery = TimeSpan(milliseconds: 60_000)
+
+  @Option(help: "Entries of each origin to keep below the older of two snapshots. (default: all)")
+  var retain: UInt64?
+
+  @Option(help: "Join from a snapshot rather than fetch more entries than this.")
+  var joinEntries: UInt64 = 10_000_000
+
   @Option(help: "Least level that is logged, on stderr: trace, debug, info, notice, warning, error or critical.")
   var logLevel = "warning"
 
@@ -86,6 +95,9 @@ struct NodeCommand: AsyncParsableCommand {
     guard fanout >= 1 else { throw ValidationError("--fanout must be at least 1") }
     guard (1...1_000).contains(roundMilliseconds) else {
       throw ValidationError("--round-milliseconds must be between 1 and 1000")
+    }
+    guard snapshotEvery.milliseconds % 1_000 == 0 else {
+      throw ValidationError("--snapshot must be whole seconds, such as 60s")
     }
     guard flow == nil || flow == "random" else { throw ValidationError("--flow must be 'random'") }
   }
@@ -143,6 +155,9 @@ struct NodeCommand: AsyncParsableCommand {
       seed: seed ?? UInt64.random(in: 0 ... .max, using: &generator), logger: logger)
     configuration.wantsMembership = !observe
     configuration.isDemo = demo
+    configuration.snapshotSeconds = snapshotEvery.milliseconds / 1_000
+    configuration.snapshotBehindEntries = joinEntries
+    configuration.retainedEntries = retain
     configuration.gossip.fanout = fanout
     configuration.gossip.roundMicroseconds = roundMilliseconds * 1_000
     if let advertise {

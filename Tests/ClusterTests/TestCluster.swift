@@ -63,7 +63,7 @@ final class TestCluster: Sendable {
   @discardableResult
   func start(
     _ name: String, peers: [String] = [], at addresses: [Address] = [], fanout: Int = 3, follows: Bool = false,
-    isDemo: Bool = true
+    isDemo: Bool = true, snapshotSeconds: UInt64 = 0, retainedEntries: UInt64? = nil
   ) async throws -> NodeServer {
     let known = servers.withLock { servers in peers.compactMap { servers[$0]?.address } }
     try #require(known.count == peers.count, "a peer does not run")
@@ -77,6 +77,8 @@ final class TestCluster: Sendable {
     configuration.gossip.fanout = fanout
     configuration.wantsMembership = !follows
     configuration.isDemo = isDemo
+    configuration.snapshotSeconds = snapshotSeconds
+    configuration.retainedEntries = retainedEntries
     let server = try await NodeServer.start(configuration)
     servers.withLock { $0[name] = server }
     return server

@@ -15,7 +15,7 @@ struct ConvergenceTests {
     let instrument = cluster.defineInstrument()
     var workload = Workload(seed: seed, instrument: instrument)
     for round in 0..<rounds {
-      let node = workload.generator.pick(firstNode...cluster.nodes.count - 1)
+      let node = workload.generator.pick(firstNode...cluster.genesis.members.count - 1)
       let count = workload.generator.pick(1...20)
       let time = cluster.now(cluster.nodes[node]).wallMilliseconds
       cluster.submit((0..<count).map { _ in workload.next(clientTimeMilliseconds: time) }, to: node)

@@ -27,6 +27,13 @@ final class VirtualCluster {
     var final = AppliedRun()
     var clockSkewMilliseconds: Int64 = 0
     var batchesReceived = 0
+    /// Snapshots on its disk, and one that it was told to start anew from.
+    var snapshots: [Snapshot] = []
+    var installed: (snapshot: Snapshot, records: [(key: String, value: [UInt8])])?
+    /// What it has said of snapshots, and to whom.
+    var said: [(to: Int, message: SnapshotMessage)] = []
+    /// By origin, entries that it keeps no more as entries.
+    var compacted: [UInt64] = []
 
     init(_ replica: consuming Replica, index: Int) {
       self.replica = replica
@@ -57,8 +64,14 @@ final class VirtualCluster {
   var cut: Set<Int> = []
   var messagesSent = 0
 
-  init(nodes count: Int, fanout: Int = 3, seed: UInt64, tentativeEntriesMax: Int = Limits.tentativeEntriesMax) throws {
+  /// - Parameter observers: nodes after the members that only follow, and are linked to nobody.
+  init(
+    nodes members: Int, observers: Int = 0, fanout: Int = 3, seed: UInt64,
+    tentativeEntriesMax: Int = Limits.tentativeEntriesMax, snapshotSeconds: UInt64 = 0
+  ) throws {
+    let count = members + observers
     self.tentativeEntriesMax = tentativeEntriesMax
+    self.snapshotSeconds = snapshotSeconds
     generator = SeededGenerator(seed: seed)
     var keys: [Ed25519] = []
     for index in 0..<count {
@@ -67,22 +80,24 @@ final class VirtualCluster {
       keys.append(Ed25519(seed: bytes)!)
     }
     genesis = try Genesis(
-      members: keys.enumerated().map {
+      members: keys.prefix(members).enumerated().map {
         Genesis.Member(publicKey: $1.publicKey, name: "n\($0 + 1)", token: StoreToken(UInt64($0) + 1))
       })
     // In the register's order, so that index and origin agree.
-    self.keys = keys.sorted { $0.publicKey.nodeID < $1.publicKey.nodeID }
+    self.keys =
+      keys.prefix(members).sorted { $0.publicKey.nodeID < $1.publicKey.nodeID } + Array(keys.dropFirst(members))
     lastArrival = Array(repeating: Array(repeating: 0, count: count), count: count)
     self.fanout = fanout
     for index in 0..<count { nodes.append(Node(makeReplica(index), index: index)) }
     for node in nodes { give(.recovered, to: node.index) }
-    for from in 0..<count { for to in 0..<count where from != to { link(from, to) } }
+    for from in 0..<members { for to in 0..<members where from != to { link(from, to) } }
     // Until they have heard of each other they take no orders.
     run(milliseconds: 20)
   }
 
   let fanout: Int
   let tentativeEntriesMax: Int
+  let snapshotSeconds: UInt64
 
   func origin(_ index: Int) -> OriginIndex { OriginIndex(UInt32(index)) }
   /// Links are named by the place of the node at the other end.
@@ -93,13 +108,18 @@ final class VirtualCluster {
   }
 
   func configuration(_ index: Int) -> ReplicaConfiguration {
+    let isMember = index < genesis.members.count
     let records = ViewRecords(
-      store: genesis.members[index].token, genesis: Decision(genesis: genesis), publicKey: keys[index].publicKey)
+      store: isMember ? genesis.members[index].token : StoreToken(1_000 + UInt64(index)),
+      genesis: Decision(genesis: genesis), publicKey: keys[index].publicKey)
     var configuration = ReplicaConfiguration(
-      cluster: genesis.clusterID, records: records, name: genesis.members[index].name,
+      cluster: genesis.clusterID, records: records, name: "n\(index + 1)",
       listenAddress: "node\(index):1", seeds: [], bootMilliseconds: 1, seed: generator.next())
     configuration.gossip.fanout = fanout
     configuration.tentativeEntriesMax = tentativeEntriesMax
+    configuration.snapshotSeconds = snapshotSeconds
+    configuration.wantsMembership = isMember
+    if index < nodes.count { configuration.snapshots = nodes[index].snapshots.map(\.info) }
     return configuration
   }
 
@@ -156,7 +176,18 @@ final class VirtualCluster {
 
   private func perform(_ effect: Effect, _ node: Node) {
     switch effect {
-    case .send(let to, let message, _): send(message, node.index, to.int)
+    case .send(let to, let message, _):
+      if case .snapshot(let said) = message { node.said.append((to.int, said)) }
+      send(message, node.index, to.int)
+    case .keepSnapshot(let snapshot):
+      node.snapshots = (node.snapshots + [snapshot]).suffix(Limits.snapshotGenerations)
+      give(.snapshotsKept(node.snapshots.map(\.info)), to: node.index, flush: false)
+    case .servePiece(let to, let info, let offset):
+      let pieces = node.snapshots.first { $0.info == info }?.pieces ?? []
+      let place = Int(offset) / Limits.snapshotPieceBytes
+      let bytes = place < pieces.count ? pieces[place] : []
+      send(.snapshot(.piece(hash: info.hash, offset: offset, bytes: bytes)), node.index, to.int)
+    case .install(let snapshot, _, let records): node.installed = (snapshot, records)
     case .accepted(_, let first, let dot, let stamps, _):
       for (offset, stamp) in stamps.enumerated() {
         node.accepted.append(
@@ -165,6 +196,10 @@ final class VirtualCluster {
     case .report(_, let reports, _): node.reports += reports
     case .refused(_, _, _, let reason): node.refused.append(reason)
     case .serve(let to, let range):
+      if range.origin.int < node.compacted.count, range.from <= node.compacted[range.origin.int] {
+        let through = node.compacted[range.origin.int]
+        return send(.snapshot(.compacted(origin: range.origin, through: through)), node.index, to.int)
+      }
       var through = range.from - 1
       for batch in node.disk where batch.origin == range.origin && batch.firstSequence >= range.from {
         guard batch.firstSequence == through + 1, batch.firstSequence <= range.through else { continue }
@@ -212,10 +247,11 @@ final class VirtualCluster {
   }
 
   /// Kills a node: what was not synced is gone; then it starts again from its disk.
-  func crash(_ index: Int) {
+  /// - Parameter snapshot: from which it starts, reading only what is above.
+  func crash(_ index: Int, from snapshot: Snapshot? = nil) {
     let old = nodes[index]
     var settings = configuration(index)
-    for (key, value) in old.records {
+    for (key, value) in old.records + (old.installed?.records ?? []) {
       guard let key = ViewRecord.Key(rawValue: key),
         let record = try? value.withUnsafeBytes({ raw in try ViewRecord(key: key, bytes: raw) })
       else { continue }
@@ -229,8 +265,22 @@ final class VirtualCluster {
       settings.clockCeiling = Stamp(value)
     }
     let node = Node(Replica(configuration: settings, signatures: keys[index]), index: index)
-    node.disk = old.disk
-    node.records = old.records
+    if let snapshot {
+      let origins = settings.records.view.value.origins.count
+      guard
+        let state = try? ReplicaState(snapshot.info, snapshot.bytes, cluster: genesis.clusterID, origins: origins)
+      else { preconditionFailure("the snapshot is none") }
+      node.replica = Replica(configuration: settings, signatures: keys[index], from: state)
+    }
+    node.disk = old.disk.filter { batch in
+      guard let snapshot, batch.origin.int < snapshot.bases.count else { return true }
+      return batch.firstSequence > snapshot.bases[batch.origin.int].head.sequence
+    }
+    node.records = old.records + (old.installed?.records ?? [])
+    node.snapshots = old.snapshots
+    node.said = old.said
+    node.notices = old.notices
+    node.compacted = old.compacted
     nodes[index] = node
     queue.removeAll { $0.from == index || $0.to == index }
     for other in nodes where other.index != index { give(.linkDown(peer(index)), to: other.index) }

@@ -64,14 +64,14 @@ struct Workload {
 }
 
 extension VirtualCluster {
-  /// Defines the instrument through the last node and waits until all have it.
+  /// Defines the instrument through the last member and waits until all have it.
   func defineInstrument() -> Dot {
     let command = Command.instrument(Instrument(symbol: Symbol("BTC-USD")!))
     give(
       .submit(Submission(session: SessionID(1), firstRequest: 1, commands: [command], wantsReports: false)),
-      to: nodes.count - 1)
+      to: genesis.members.count - 1)
     run(milliseconds: 100)
-    return nodes[nodes.count - 1].accepted[0].dot
+    return nodes[genesis.members.count - 1].accepted[0].dot
   }
 
   func submit(_ commands: [Command], to index: Int, request: UInt64 = 1, reports: Bool = false, after: Stamp = .zero) {

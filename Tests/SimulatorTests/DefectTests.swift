@@ -35,6 +35,9 @@ import Testing
       checkers: ["checkpoint"]),
     Known(testDescription: "a fill that is not published", defects: .skipsFill, checkers: ["fills"]),
     Known(testDescription: "a lie in an attestation", defects: .liesInAttestation, checkers: ["checkpoint"]),
+    Known(
+      testDescription: "a snapshot without the fills that wait", defects: .snapshotForgetsFills, profile: .crashes,
+      checkers: ["fills", "checkpoint"]),
   ]
 
   /// Of finality and views. They hold what is final against what was.

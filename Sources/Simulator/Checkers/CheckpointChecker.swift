@@ -44,7 +44,7 @@ struct CheckpointChecker: Checker {
 
   mutating func noticed(_ notice: Notice, _ node: SimulatedNode, _ world: Simulation) -> String? {
     switch notice {
-    case .attestationDiffers, .checkpointChanged: "\(node.name) noticed: \(notice)"
+    case .attestationDiffers, .checkpointChanged, .checkpointContradicted: "\(node.name) noticed: \(notice)"
     default: nil
     }
   }

@@ -25,7 +25,9 @@ struct ConvergenceChecker: Checker {
 
   init(nodes: Int) { told = Array(repeating: 0, count: nodes) }
 
-  mutating func started(_ node: SimulatedNode, _ world: Simulation) { told[node.index] = 0 }
+  mutating func started(_ node: SimulatedNode, _ world: Simulation) {
+    told[node.index] = Int(node.process?.replica.restoredEntries ?? 0)
+  }
 
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
     for index in run.items.indices {

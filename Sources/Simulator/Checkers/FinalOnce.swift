@@ -7,7 +7,10 @@ struct FinalOnce {
 
   init(nodes: Int) { told = Array(repeating: 0, count: nodes) }
 
-  mutating func restarted(_ node: Int) { told[node] = 0 }
+  /// It has told what the snapshot stands for from which it starts, if there is one.
+  mutating func restarted(_ node: SimulatedNode) {
+    told[node.index] = Int(node.process?.replica.restoredEntries ?? 0)
+  }
 
   /// Places in the run of entries that are new.
   mutating func news(_ run: AppliedRun, from node: Int) -> Range<Int> {

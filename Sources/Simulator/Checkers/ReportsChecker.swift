@@ -29,7 +29,7 @@ struct ReportsChecker: Checker {
   }
 
   mutating func started(_ node: SimulatedNode, _ world: Simulation) {
-    once.restarted(node.index)
+    once.restarted(node)
     // Whoever followed through the old process has lost its connection.
     followed[node.index].removeAll()
     told[node.index].removeAll()

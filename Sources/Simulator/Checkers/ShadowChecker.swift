@@ -13,7 +13,7 @@ struct ShadowChecker: Checker {
 
   init(nodes: Int) { once = FinalOnce(nodes: nodes) }
 
-  mutating func started(_ node: SimulatedNode, _ world: Simulation) { once.restarted(node.index) }
+  mutating func started(_ node: SimulatedNode, _ world: Simulation) { once.restarted(node) }
 
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
     for index in once.news(run, from: node.index) {

@@ -25,7 +25,7 @@ struct ViewsChecker: Checker {
   }
 
   mutating func started(_ node: SimulatedNode, _ world: Simulation) {
-    once.restarted(node.index)
+    once.restarted(node)
     if wasWiped[node.index] { entered[node.index] = 0 }
     wasWiped[node.index] = false
   }

@@ -25,7 +25,7 @@ struct WordChecker: Checker {
     once = FinalOnce(nodes: nodes)
   }
 
-  mutating func started(_ node: SimulatedNode, _ world: Simulation) { once.restarted(node.index) }
+  mutating func started(_ node: SimulatedNode, _ world: Simulation) { once.restarted(node) }
 
   mutating func step(_ node: SimulatedNode, _ world: Simulation) -> String? {
     let acknowledged = world.acknowledged[node.index]
