@@ -37,4 +37,10 @@ package struct Defects: OptionSet, Hashable, Sendable {
   package static let noWedge = Defects(rawValue: 1 << 14)
   /// A new member's stamps begin where its clock stands.
   package static let noFloor = Defects(rawValue: 1 << 15)
+  /// An order of a void tail that is sent again takes effect although a cancel waits for its first dot.
+  package static let resubmitsAfterCancel = Defects(rawValue: 1 << 16)
+  /// An order of a void tail is sent again without its first dot.
+  package static let forgetsFirstDot = Defects(rawValue: 1 << 17)
+  /// What of a void tail was not sent again before a restart never is.
+  package static let forgetsVoidTail = Defects(rawValue: 1 << 18)
 }

@@ -43,7 +43,9 @@ extension Replica {
 
   /// Nothing waits: not to become final, not to be closed, not to be published. Then nothing more is written unless
   /// somebody asks for something.
-  public var isAtRest: Bool { sequencer.tentative == 0 && keeper.interval.number == nil && unpublished == 0 }
+  public var isAtRest: Bool {
+    sequencer.tentative == 0 && keeper.interval.number == nil && unpublished == 0 && resubmitter.isDone
+  }
 
   // MARK: Closing
 

@@ -24,6 +24,8 @@ struct MembershipDesk: Sendable {
   var leaveDeadlineMicroseconds: UInt64?
   /// Some node has said in which view it is.
   var hasHeard = false
+  /// As whom this node was sealed, until it has entered a view without that origin.
+  var former: OriginIndex?
   var viewChanges: UInt64 = 0
   var leasesTaken: UInt64 = 0
 
@@ -41,8 +43,6 @@ struct MembershipDesk: Sendable {
     durable = max(durable, newest)
     return newest
   }
-
-  mutating func voided(_ origin: OriginIndex, _ batches: [Batch]) {}
 }
 
 /// Who is there, who is given up, who wants in and who wants out.
@@ -114,7 +114,7 @@ extension Replica {
     let deadline = membership.leaveDeadlineMicroseconds ?? micros + Self.leavePatienceMicroseconds
     membership.leaveDeadlineMicroseconds = deadline
     let log = sequencer.logs[me.int]
-    return log.final == log.held.sequence && open.isEmpty || micros >= deadline
+    return log.final == log.held.sequence && open.isEmpty && resubmitter.isDone || micros >= deadline
   }
 
   // MARK: Joining

@@ -40,6 +40,7 @@ extension Replica {
     checkPresentBase()
     acknowledgeAll()
     if let me { open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1) }
+    noticeLostVoidTail(&effects)
     hasRecovered = true
     isPastCeiling = now.wallMilliseconds > configuration.clockCeiling.milliseconds
   }
@@ -49,6 +50,7 @@ extension Replica {
   /// Ends a turn: seals the own batch, checks and appends what came in, offers it on, applies, reports, commits.
   mutating func flush(_ now: LogicalTime, _ effects: inout [Effect]) {
     guard hasRecovered else { return }
+    resubmit(now, &effects)
     publish(now)
     sealOpenBatch()
     var actions: [GossipAction] = []

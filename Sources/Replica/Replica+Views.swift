@@ -175,6 +175,11 @@ extension Replica {
     var actions: [GossipAction] = []
     acceptGrowth(&actions, &effects)
     emit(actions, after: 0, &effects)
+    // Likewise what this node took as the member that it no longer is; nobody needs it from here on.
+    if membership.former != nil {
+      for batch in ownSealed { append(batch, &effects) }
+      ownSealed.removeAll()
+    }
     for place in value.base.indices {
       let origin = OriginIndex(UInt32(place))
       noteCut(origin, value)
@@ -183,6 +188,7 @@ extension Replica {
       }
       void(origin, after: value.base[place], now, &effects)
     }
+    membership.former = nil
     // What waited for its time and is part of the base is believed now.
     reveal(now, &effects)
   }
@@ -204,7 +210,7 @@ extension Replica {
     effects.append(.void(origin, after: head.sequence))
     isCommitDue = true
     effects.append(.notice(.voided(origin, after: head.sequence, entries: before - head.sequence)))
-    membership.voided(origin, batches)
+    if origin == membership.former { wasVoided(batches, &effects) }
   }
 
   private mutating func enter(_ entered: View, me: OriginIndex?, _ now: LogicalTime, _ effects: inout [Effect]) {
@@ -252,6 +258,7 @@ extension Replica {
   private mutating func wasSealed(_ origin: OriginIndex, _ effects: inout [Effect]) {
     // What was taken in this turn is part of the log that was sealed, and of what is void of it.
     sealOpenBatch()
+    membership.former = origin
     becomeNobody()
     if !membership.isLeaving { effects.append(.notice(.sealed(origin))) }
     if membership.isLeaving { effects.append(.left) }

@@ -42,6 +42,7 @@ public struct Replica: ~Copyable {
   var keeper: CheckpointKeeper
   var ledger = FillLedger()
   var publisher = Publisher()
+  var resubmitter: Resubmitter
   var addresses = AddressBook()
   var dialer = Dialer()
   /// Addresses as they were dialled, with who answered: a seed may be written otherwise than a member writes its own.
@@ -127,6 +128,7 @@ public struct Replica: ~Copyable {
     register = views.register
     sequencer = Sequencer(logs: [])
     keeper = CheckpointKeeper(cluster: configuration.cluster)
+    resubmitter = Resubmitter(configuration.records.resubmission)
     sequencer.engine.defects = configuration.defects
     sequencer.retainedBatchesMax = configuration.retainedBatchesMax
     gossip = Gossip(
@@ -145,6 +147,7 @@ public struct Replica: ~Copyable {
     if startedMicroseconds == nil { startedMicroseconds = now.monotonicMicroseconds }
     switch input {
     case .recover(let batch): recover(batch, now, &effects)
+    case .recoverVoid(let batch): recoverVoid(batch)
     case .recovered: finishRecovery(now, &effects)
     case .submit(let submission): submit(submission, now, &effects)
     case .sessionClosed(let session): desk.close(session)
@@ -283,10 +286,10 @@ public struct Replica: ~Copyable {
   }
 
   /// Whether orders are taken: the log is read, the clock has passed what was promised before the restart (else each
-  /// restart would push stamps further ahead), others have said how far they hold this node's log, and it is a member
-  /// that means to stay one.
+  /// restart would push stamps further ahead), others have said how far they hold this node's log, it is a member that
+  /// means to stay one, and what it took as another one before has been sent again.
   var isReady: Bool {
-    me != nil && isPastCeiling && isConfirmed && membership.holdsBase && !membership.isLeaving
+    me != nil && isPastCeiling && isConfirmed && membership.holdsBase && !membership.isLeaving && resubmitter.isDone
   }
 
   /// Whether enough others have said that they hold no more of this node's log than its disk.

@@ -115,6 +115,15 @@ struct SimulatedDisk {
     origin.int < logs.count ? logs[origin.int].last?.lastSequence ?? 0 : 0
   }
 
+  /// What of a void tail this disk keeps aside.
+  func voidBatches(_ tail: ResubmissionRecord.Tail, chainStart: Hash256, _ sha: SHA256) -> [Batch] {
+    let rows = void.filter {
+      $0.origin == Int64(tail.origin.value) && $0.firstSequence >= tail.first && $0.lastSequence <= tail.last
+    }
+    let end = tail.origin.int < logs.count ? logs[tail.origin.int].last : nil
+    return LogRow.voidBatches(rows, after: end == nil ? chainStart : end?.hash, sha)
+  }
+
   /// Whether an entry is kept aside: the log ended before it.
   func hasVoid(_ dot: Dot) -> Bool {
     void.contains {

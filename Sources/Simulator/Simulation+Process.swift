@@ -74,6 +74,11 @@ extension Simulation {
         taken(batch)
         process.replica.step(.recover(batch), now: time, &process.effects)
       }
+      for tail in settings.records.resubmission.tails {
+        for batch in node.disk.voidBatches(tail, chainStart: starts[tail.origin.int], sha) {
+          process.replica.step(.recoverVoid(batch), now: time, &process.effects)
+        }
+      }
       return (process, recovery.report)
     }
     var (process, report) = try read { finality.read($0) }

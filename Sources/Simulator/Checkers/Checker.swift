@@ -55,7 +55,7 @@ package enum Checkers {
       ConvergenceChecker(nodes: nodes), DurabilityChecker(nodes: nodes), DoubleEntryChecker(nodes: nodes),
       ConservationChecker(nodes: nodes), ShadowChecker(nodes: nodes), ReportsChecker(nodes: nodes),
       CheckpointChecker(nodes: nodes), FillsChecker(nodes: nodes), OwnLogChecker(), WordChecker(nodes: nodes),
-      ViewsChecker(nodes: nodes), LimitsChecker(), StructureChecker(),
+      ViewsChecker(nodes: nodes), ResubmissionChecker(nodes: nodes), LimitsChecker(), StructureChecker(),
     ]
   }
 }

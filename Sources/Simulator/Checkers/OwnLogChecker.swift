@@ -27,9 +27,11 @@ struct OwnLogChecker: Checker {
       // There is no malice here, and nobody writes under a name whose log its disk has lost.
       "\(node.name) noticed: \(notice)"
     case .unprovenClaim, .quarantined, .bookMismatch, .deepRollback, .suspected, .heardAgain, .gaveUp, .wedged,
-      .entered, .sealed, .voided, .attestationDiffers, .checkpointChanged, .fillDiffers, .fillMissing:
+      .entered, .sealed, .voided, .attestationDiffers, .checkpointChanged, .fillDiffers, .fillMissing,
+      .resubmitted:
       nil
-    case .diskLost: node.hasLostData ? nil : "\(node.name), whose disk is whole, noticed: \(notice)"
+    case .voidTailLost, .diskLost:
+      node.hasLostData ? nil : "\(node.name), whose disk is whole, noticed: \(notice)"
     }
   }
 
