@@ -124,9 +124,9 @@ extension NodeServer {
     switch notice {
     case .bookMismatch, .fork, .attestationDiffers, .checkpointChanged, .fillDiffers: logger.error("\(notice)")
     case .badBatch, .badSignature, .badAddress, .quarantined, .unprovenClaim, .gaveUp, .sealed, .voided, .diskLost,
-      .fillMissing:
+      .fillMissing, .voidTailLost:
       logger.warning("\(notice)")
-    case .deepRollback, .entered: logger.notice("\(notice)")
+    case .deepRollback, .entered, .resubmitted: logger.notice("\(notice)")
     case .suspected, .heardAgain, .wedged: logger.info("\(notice)")
     }
   }
@@ -191,7 +191,10 @@ extension RefusalReason {
   var refusal: RequestRefusal {
     switch self {
     case .notReady:
-      RequestRefusal(.notReady, "this node is starting and has not heard from the others; try again in a second")
+      RequestRefusal(
+        .notReady,
+        "this node is starting and has not heard from the others, or sends again what it took before it was sealed; "
+          + "try again in a second")
     case .tailFull:
       RequestRefusal(
         .tailFull, "too many entries are tentative: finality has stopped; is a majority of members running?")

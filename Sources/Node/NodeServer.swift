@@ -228,13 +228,19 @@ public final class NodeServer: @unchecked Sendable {
     // Who is alone has nobody to fetch from: what is damaged of its own log is lost for good, and a person must decide.
     let sole =
       value.members.count == 1 && value.origins[value.members[0].origin.int].publicKey == configuration.key.publicKey
-    return try store.recover(
+    let report = try store.recover(
       own: sole ? value.members[0].origin : nil, chainStart: { $0.int < starts.count ? starts[$0.int] : .zero }
     ) { batch in
       body(batch)
       input(.recover(batch))
       if replica.finalRunCount > 100_000 { collectFinal() }
     }
+    for tail in settings.records.resubmission.tails {
+      for batch in try store.voidBatches(of: tail.origin, from: tail.first, through: tail.last) {
+        input(.recoverVoid(batch))
+      }
+    }
+    return report
   }
 
   private func startTicking() {

@@ -162,7 +162,7 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
     case .voided(let origin, let after, let entries):
       "\(entries) entries of origin \(origin) after \(after) are void: it was sealed there"
     case .resubmitted(let origin, let again, let told):
-      "the void tail of origin \(origin) is done: \(again) entries were sent again, \(told) could not be"
+      "the void tail of origin \(origin) is done: sent again \(again), rejected or expired \(told)"
     case .voidTailLost(let origin, let entries):
       "\(entries) entries of origin \(origin)'s void tail are lost and cannot be sent again"
     case .diskLost(let peer, let held, let theirs):

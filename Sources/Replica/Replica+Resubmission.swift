@@ -40,7 +40,7 @@ extension Replica {
   /// After the log has been read.
   mutating func noticeLostVoidTail(_ effects: inout [Effect]) {
     let missing = resubmitter.missing
-    guard missing > 0, let origin = resubmitter.origin else { return }
+    guard missing > 0, !configuration.defects.contains(.forgetsVoidTail), let origin = resubmitter.origin else { return }
     effects.append(.notice(.voidTailLost(origin, entries: missing)))
   }
 
@@ -50,7 +50,7 @@ extension Replica {
     guard !resubmitter.isDone, me != nil, isPastCeiling, isConfirmed, membership.holdsBase else { return }
     let room = UInt64(clamping: configuration.tentativeEntriesMax)
     var count = 0
-    while count < Limits.resubmittedPerTurnMax, sequencer.tentative + UInt64(openCount) < room {
+    while count < configuration.resubmittedPerTurnMax, sequencer.tentative + UInt64(openCount) < room {
       guard let (dot, entry) = resubmitter.next else { break }
       resubmitter.advance(settle(dot, entry, now))
       count += 1

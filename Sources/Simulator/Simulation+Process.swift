@@ -30,6 +30,8 @@ extension Simulation {
       bootMilliseconds: clock.wallMilliseconds &+ node.boots, seed: generator.next())
     settings.gossip.fanout = profile.fanout
     settings.retainedBatchesMax = profile.retainedBatches
+    // Small ones, so that nodes end between two steps.
+    settings.resubmittedPerTurnMax = min(profile.retainedBatches, Limits.resubmittedPerTurnMax)
     settings.tentativeEntriesMax = profile.tentativeEntriesMax
     settings.defects = defects
     settings.viewDefects = viewDefects

@@ -184,7 +184,7 @@ extension Store {
     return (SealedBatch(bytes: bytes, view: row.bits(2), signature: signature), hash)
   }
 
-  private func hashBefore(_ origin: OriginIndex, _ first: UInt64, _ database: Database) throws -> Hash256? {
+  func hashBefore(_ origin: OriginIndex, _ first: UInt64, _ database: Database) throws -> Hash256? {
     if first <= 1 { return chainStarts[origin] }
     let select = try statement(
       database,
