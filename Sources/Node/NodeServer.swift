@@ -203,7 +203,9 @@ public final class NodeServer: @unchecked Sendable {
     let lowered = finality.loweredFinalStamp
     if lowered != nil || !report.damages.isEmpty {
       settings.finalStamp = lowered ?? settings.finalStamp
-      if !report.damages.isEmpty {
+      // Of an origin that no view here knows yet, nothing was vouched for: only its chain's beginning is missing.
+      let origins = settings.records.view.value.origins.count
+      if report.damages.contains(where: { $0.origin.int < origins }) {
         var generator = SystemRandomNumberGenerator()
         let token = ViewRecord.store(StoreToken(UInt64.random(in: 1 ... .max, using: &generator)))
         try store.commit(batches: [], records: [(token.key.rawValue, token.bytes)])

@@ -58,6 +58,19 @@ import Testing
     Known(
       testDescription: "an abandoned wedge", views: .noTakeover, profile: .membership, checkers: ["liveness"]),
   ]
+
+  /// Of what is sent again after a seal.
+  static let resubmitting = [
+    Known(
+      testDescription: "an order that comes again after its cancel", defects: .resubmitsAfterCancel,
+      profile: .membership, first: 10, checkers: ["shadow", "resubmission"]),
+    Known(
+      testDescription: "an order that comes again without its first dot", defects: .forgetsFirstDot,
+      profile: .membership, checkers: ["resubmission", "reports"]),
+    Known(
+      testDescription: "a void tail that a restart forgets", defects: .forgetsVoidTail, profile: .membership,
+      first: 28, checkers: ["resubmission"]),
+  ]
   private static let final: Set<String> = ["word", "views", "convergence", "checkpoint", "own-log", "fills"]
 
   static let seedsMax: UInt64 = 200
@@ -72,7 +85,7 @@ import Testing
     return simulation.violation
   }
 
-  @Test(arguments: all + changing) func isSeen(_ known: Known) throws {
+  @Test(arguments: all + changing + resubmitting) func isSeen(_ known: Known) throws {
     var seed = known.first - 1
     var violation: Violation?
     while violation == nil, seed < Self.seedsMax {

@@ -117,6 +117,8 @@ import Testing
     arguments: [
       ("crash-before-the-sync", Defects.acknowledgesBeforeSync), ("crash-before-the-sync", .sendsBeforeSync),
       ("failed-sync", .sendsBeforeSync), ("join", .noWedge), ("joiner-with-a-slow-clock", .noFloor),
+      ("cancel-of-a-void-dot", .resubmitsAfterCancel), ("sealed-twice", .forgetsFirstDot),
+      ("void-tail-comes-again", .forgetsFirstDot), ("crash-while-the-tail-comes-again", .forgetsVoidTail),
     ])
   func brokenVariants(name: String, defects: Defects) throws {
     #expect(try ScenarioRun.run(Self.text(name), defects: defects).failure != nil)
