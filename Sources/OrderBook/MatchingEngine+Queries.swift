@@ -184,6 +184,7 @@ extension MatchingEngine {
       priceTicks: order.isWaiting ? terms.limitTicks : ladder.pages.price(of: order.level),
       openLots: order.openLots, filledLots: order.filledLots, displayLots: terms.displayLots,
       visibleLots: order.isWaiting ? 0 : orders.visibleLots(slot),
-      stopPriceTicks: order.isWaiting ? terms.stopPriceTicks : 0, expiry: Stamp(terms.expiry), clientOrderID: name.namesDot ? .none : name)
+      stopPriceTicks: order.isWaiting ? terms.stopPriceTicks : 0, expiry: Stamp(terms.expiry),
+      clientOrderID: name.namesDot ? .none : name)
   }
 }

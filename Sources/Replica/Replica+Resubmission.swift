@@ -40,7 +40,9 @@ extension Replica {
   /// After the log has been read.
   mutating func noticeLostVoidTail(_ effects: inout [Effect]) {
     let missing = resubmitter.missing
-    guard missing > 0, !configuration.defects.contains(.forgetsVoidTail), let origin = resubmitter.origin else { return }
+    guard missing > 0, !configuration.defects.contains(.forgetsVoidTail), let origin = resubmitter.origin else {
+      return
+    }
     effects.append(.notice(.voidTailLost(origin, entries: missing)))
   }
 
@@ -48,12 +50,13 @@ extension Replica {
   /// batch, or sealed in this turn; the record joins the same commit.
   mutating func resubmit(_ now: LogicalTime, _ effects: inout [Effect]) {
     guard !resubmitter.isDone, me != nil, isPastCeiling, isConfirmed, membership.holdsBase else { return }
-    let room = UInt64(clamping: configuration.tentativeEntriesMax)
+    var room = Int(clamping: UInt64(configuration.tentativeEntriesMax)) - Int(clamping: sequencer.tentative)
     var count = 0
-    while count < configuration.resubmittedPerTurnMax, sequencer.tentative + UInt64(openCount) < room {
-      guard let (dot, entry) = resubmitter.next else { break }
-      resubmitter.advance(settle(dot, entry, now))
+    while count < configuration.resubmittedPerTurnMax, room > 0, let (dot, entry) = resubmitter.next {
+      let outcome = settle(dot, entry, now)
+      resubmitter.advance(outcome)
       count += 1
+      if outcome == .again { room -= 1 }
     }
     let isOver = resubmitter.next == nil
     guard count > 0 || isOver, let origin = resubmitter.origin else { return }

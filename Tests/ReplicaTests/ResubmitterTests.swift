@@ -107,7 +107,9 @@ struct ResubmitterTests {
     var resubmitter = Resubmitter(ResubmissionRecord())
     var given: [UInt32] = []
     for origin in 0..<UInt32(Limits.voidTailsMax + 2) {
-      if let tail = resubmitter.sealed(Self.batches(origin, from: 1, [Self.order()])) { given.append(tail.origin.value) }
+      if let tail = resubmitter.sealed(Self.batches(origin, from: 1, [Self.order()])) {
+        given.append(tail.origin.value)
+      }
     }
     #expect(given == [0, 1])
     #expect(resubmitter.record.tails.count == Limits.voidTailsMax)
