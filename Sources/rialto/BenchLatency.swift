@@ -268,7 +268,7 @@ final class SingleOrders: Sendable {
       let ticks = 6_000_000 + Int64(generator.below(100)) - 50
       return .order(
         Order(
-          instrument: instrument, account: BenchCluster.account, side: side, type: .limit, timeInForce: .goodTillCancelled,
+          instrument: instrument, account: BenchCluster.account, side: side, type: .limit, timeInForce: .goodTillCancel,
           priceTicks: ticks, quantityLots: 1_000 * (1 + Int64(generator.below(100)))))
     }
   }
