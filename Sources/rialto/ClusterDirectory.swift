@@ -181,6 +181,11 @@ final class NodeProcess: @unchecked Sendable {
 
   var isRunning: Bool { process.isRunning }
 
+  /// Whether it has ended by kill -9, its own or somebody else's.
+  var wasKilled: Bool {
+    !process.isRunning && process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGKILL
+  }
+
   func kill(_ signal: Int32) { Foundation.kill(pid, signal) }
 
   /// Waits for its end.
