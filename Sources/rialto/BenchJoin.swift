@@ -137,7 +137,19 @@ struct JoinRun: Sendable {
     Output.note("\(report.entriesHeld.grouped) entries; \(plan.rate) orders a second from here on")
     try await load.start(
       cluster, Array(cluster.names.prefix(Self.tradingNodes)), record.dot, plan.rate, seed: plan.seed)
-    defer { load.stop() }
+    do {
+      try await measure(&report)
+    } catch {
+      await load.stop()
+      throw error
+    }
+    await load.stop()
+    try await agree(&report)
+    (report.orders, report.unanswered) = load.counts
+    return report
+  }
+
+  private func measure(_ report: inout JoinReport) async throws {
     try await Task.sleep(for: .milliseconds(Self.settleMilliseconds))
     for number in 1...plan.rounds {
       let round = try await join("j\(number)")
@@ -148,10 +160,6 @@ struct JoinRun: Sendable {
     if plan.parts.contains(.lease) { try await dieWithLease(&report) }
     if plan.parts.contains(.decided) { try await dieDecided(&report) }
     if plan.parts.contains(.storm) { try await JoinStorm(self).run(&report) }
-    load.stop()
-    try await agree(&report)
-    (report.orders, report.unanswered) = load.counts
-    return report
   }
 
   func settle(_ milliseconds: Int = JoinRun.settleMilliseconds) async throws {

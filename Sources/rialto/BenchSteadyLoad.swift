@@ -7,6 +7,7 @@ import Wire
 /// A steady flow of orders, each followed until it is final.
 final class SteadyLoad: Sendable {
   private static let stepMilliseconds = 5
+  private static let answersMillisecondsMax = 10_000
   /// Orders whose fate is kept; of more, the oldest are forgotten.
   private static let ordersMax = 1_000_000
 
@@ -27,6 +28,8 @@ final class SteadyLoad: Sendable {
     var early: Set<Dot> = []
     var refused = 0
     var isStopped = false
+    var clients: [RialtoClient] = []
+    var task: Task<Void, Never>?
   }
 
   private let state = Mutex(State())
@@ -45,7 +48,7 @@ final class SteadyLoad: Sendable {
           to: address, account: BenchCluster.account, name: "bench", onUpdates: { [weak self] in self?.take($0) }))
     }
     let all = clients
-    Task {
+    let task = Task {
       var generator = SeededGenerator(seed: seed)
       let begun = ContinuousClock.now
       var count = 0
@@ -57,7 +60,10 @@ final class SteadyLoad: Sendable {
         }
         try? await Task.sleep(for: .milliseconds(Self.stepMilliseconds))
       }
-      for client in all { await client.close() }
+    }
+    state.withLock { state in
+      state.clients = all
+      state.task = task
     }
   }
 
@@ -134,5 +140,17 @@ final class SteadyLoad: Sendable {
     }
   }
 
-  func stop() { state.withLock { $0.isStopped = true } }
+  /// Sends no more, and waits for the answers that are due; then the connections are closed.
+  func stop() async {
+    let (clients, task) = state.withLock { state in
+      state.isStopped = true
+      defer { (state.clients, state.task) = ([], nil) }
+      return (state.clients, state.task)
+    }
+    await task?.value
+    for _ in 0..<Self.answersMillisecondsMax / Self.stepMilliseconds where counts.unanswered > 0 {
+      do { try await Task.sleep(for: .milliseconds(Self.stepMilliseconds)) } catch { break }
+    }
+    for client in clients { await client.close() }
+  }
 }
