@@ -110,7 +110,9 @@ let package = Package(
       ], swiftSettings: strict),
     .testTarget(
       name: "BenchmarkTests",
-      dependencies: ["Pipeline", "EngineBenchmark", "PeerSystems", "ReferenceBook", "OrderBook", "Primitives", "rialto"],
+      dependencies: [
+        "Pipeline", "EngineBenchmark", "PeerSystems", "ReferenceBook", "OrderBook", "Primitives", "rialto",
+      ],
       swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],

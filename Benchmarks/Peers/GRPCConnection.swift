@@ -39,7 +39,9 @@ final class GRPCConnection {
     try socket.write(bytes)
   }
 
-  private static func fixed(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) } }
+  private static func fixed(_ value: UInt32) -> [UInt8] {
+    (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) }
+  }
 
   private static func frame(_ type: UInt8, _ flags: UInt8, _ stream: UInt32, _ payload: [UInt8]) -> [UInt8] {
     Array(fixed(UInt32(payload.count)).dropFirst()) + [type, flags] + fixed(stream) + payload

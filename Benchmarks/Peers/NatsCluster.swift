@@ -145,7 +145,9 @@ final class NatsConnection {
         }
         let payload = String(decoding: try socket.read(count), as: UTF8.self)
         _ = try socket.read(2)
-        if line.hasPrefix("HMSG ") { throw PeerError("NATS: \(payload.prefix(60).split(separator: "\r\n").first ?? "")") }
+        if line.hasPrefix("HMSG ") {
+          throw PeerError("NATS: \(payload.prefix(60).split(separator: "\r\n").first ?? "")")
+        }
         return payload
       } else if line.hasPrefix("-ERR") {
         throw PeerError("NATS: \(line)")

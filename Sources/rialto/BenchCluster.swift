@@ -13,7 +13,7 @@ enum BenchCluster {
   static let patienceSeconds = 60
 
   /// Does some work, and cleans up after it however it ends: done, failed, or interrupted by Ctrl-C.
-  /// - Throws: `ExitCode.notGood` after an interruption.
+  /// - Throws: `ExitCode.notGood` after an interruption, and after a failure, once it is told.
   static func cleaningUp<Value: Sendable>(
     _ work: @escaping @Sendable () async throws -> Value, finally cleanUp: () async -> Void
   ) async throws -> Value {
@@ -28,7 +28,12 @@ enum BenchCluster {
       Output.note("interrupted; everything that was started has been ended")
       throw ExitCode.notGood
     }
-    return try result.get()
+    do {
+      return try result.get()
+    } catch let failure as BenchFailure {
+      Output.errorLine(failure)
+      throw ExitCode.notGood
+    }
   }
 
   /// Runs on a new cluster of this machine, in a temporary directory unless one is named; ends it afterwards.
@@ -51,13 +56,13 @@ enum BenchCluster {
   }
 
   /// Asks `isDone` every so often until it says yes.
-  /// - Throws: `CommandError` naming what did not happen.
+  /// - Throws: `BenchFailure` naming what did not happen.
   static func wait(
     for what: String, seconds: Int = patienceSeconds, everyMilliseconds: Int = 200, _ isDone: () async throws -> Bool
   ) async throws {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while !(try await isDone()) {
-      guard ContinuousClock.now < deadline else { throw CommandError("\(what): not after \(seconds) s") }
+      guard ContinuousClock.now < deadline else { throw BenchFailure("\(what): not after \(seconds) s") }
       try await Task.sleep(for: .milliseconds(everyMilliseconds))
     }
   }
@@ -68,6 +73,12 @@ enum BenchCluster {
     clock_gettime(CLOCK_REALTIME, &now)
     return UInt64(now.tv_sec) * 1_000_000 + UInt64(now.tv_nsec) / 1_000
   }
+}
+
+/// Something that must happen and did not: a result, though not a good one.
+struct BenchFailure: Error, Hashable, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
 }
 
 /// Asks the nodes of a cluster for their status, over connections that are made once.
@@ -104,6 +115,24 @@ actor ClusterWatch {
     return found.allSatisfy { _, status in
       status.view == view && status.origin != nil && status.ready && !status.isWedged
         && status.members.count == names.count && status.peers.allSatisfy(\.connected)
+    }
+  }
+
+  /// Waits until all hold the same, and all of it is final, once nothing more comes.
+  /// - Returns: what is wrong, if that does not happen.
+  func disagreement(_ names: [String]) async throws -> String? {
+    do {
+      try await BenchCluster.wait(for: "the same book everywhere, all of it final") {
+        let found = try await statuses(names)
+        guard found.count == names.count, let first = found.first?.status else { return false }
+        return found.allSatisfy { _, status in
+          status.tentative == 0 && status.vector == first.vector && status.bookHash == first.bookHash
+            && status.bookMismatches == 0
+        }
+      }
+      return nil
+    } catch let failure as BenchFailure {
+      return failure.description
     }
   }
 

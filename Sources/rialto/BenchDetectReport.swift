@@ -111,7 +111,8 @@ struct DetectReport: Sendable {
         "max", "", (noticed.max() ?? 0).grouped, (givenUp.max() ?? 0).grouped, (known.max() ?? 0).grouped,
       ])
       lines = table.lines
-      lines.append("\(plan.nodes) nodes, \(plan.fault.rawValue), seed \(plan.seed); living members sealed: \(roundsSealed)")
+      lines.append(
+        "\(plan.nodes) nodes, \(plan.fault.rawValue), seed \(plan.seed); living members sealed: \(roundsSealed)")
     }
     if let overloadSealed {
       lines.append(

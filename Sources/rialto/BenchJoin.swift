@@ -144,7 +144,7 @@ struct JoinRun: Sendable {
       throw error
     }
     await load.stop()
-    try await agree(&report)
+    report.mishaps = try await watch.disagreement(cluster.names).map { [$0] } ?? []
     (report.orders, report.unanswered) = load.counts
     return report
   }
@@ -236,7 +236,8 @@ struct JoinRun: Sendable {
   /// The longest pause of finality that a member of the first hour has seen since then; 0 if there was none.
   func pause(since start: UInt64) async throws -> UInt64 {
     let statuses = try await watch.statuses(Array(cluster.names.prefix(Self.tradingNodes)))
-    return statuses.flatMap(\.status.pauses).filter { $0.from + $0.microseconds >= start }.map(\.microseconds).max() ?? 0
+    return statuses.flatMap(\.status.pauses).filter { $0.from + $0.microseconds >= start }.map(\.microseconds).max()
+      ?? 0
   }
 
   // MARK: Dying
@@ -255,7 +256,7 @@ struct JoinRun: Sendable {
     }
     let died = BenchCluster.wallMicroseconds()
     guard let process = cluster.process(name), process.wasKilled else {
-      throw CommandError(
+      throw BenchFailure(
         "\(name), which was to kill itself, has ended otherwise:\n\(cluster.directory.node(name).logTail(lines: 5))")
     }
     try cluster.forget(name)
@@ -290,24 +291,5 @@ struct JoinRun: Sendable {
     report.decidedPauseMicroseconds = try await pause(since: died - min(died, 500_000))
     Output.note("finality stood still for \((report.decidedPauseMicroseconds ?? 0) / 1_000) ms")
     try await settle()
-  }
-
-  // MARK: The end
-
-  /// All hold the same, all of it final, once nothing more comes.
-  private func agree(_ report: inout JoinReport) async throws {
-    let names = cluster.names
-    do {
-      try await BenchCluster.wait(for: "the same book everywhere, all of it final") {
-        let found = try await watch.statuses(names)
-        guard found.count == names.count, let first = found.first?.status else { return false }
-        return found.allSatisfy { _, status in
-          status.tentative == 0 && status.vector == first.vector && status.bookHash == first.bookHash
-            && status.bookMismatches == 0
-        }
-      }
-    } catch let error as CommandError {
-      report.mishaps.append(error.message)
-    }
   }
 }

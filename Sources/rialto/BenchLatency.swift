@@ -36,8 +36,8 @@ extension BenchCommand {
         Fields of --json, all times in microseconds:
           orders, warm_up, block, seed  as asked for
           sync                  p50_us, p99_us of 100 bytes and fdatasync
-          rialto                title, client, accepted_p50_us, accepted_p99_us, final_p50_us, final_p99_us, ping_p50_us,
-                                final_per_sync (p50 by p50, in hundredths)
+          rialto                title, client, accepted_p50_us, accepted_p99_us, final_p50_us, final_p99_us,
+                                ping_p50_us, final_per_sync (p50 by p50, in hundredths)
           peers                 each: system, title, client, p50_us, p99_us, ping_p50_us, per_sync, per_rialto_p50 and
                                 per_rialto_p99 (how many times longer than a final order, in hundredths)
           goals                 each: name, limit, value, met
@@ -47,14 +47,16 @@ extension BenchCommand {
           rialto bench latency --json
           rialto bench latency --orders 500 --skip etcd
 
-        Exit codes: 0 done; 1 an order was refused or never became final, or the run was interrupted; 2 could not.
+        Exit codes: 0 done; 1 an order was refused or never became final, the nodes do not hold the same book at the
+        end, or the run was interrupted; 2 could not.
         """)
 
     @Option(help: "Orders that are measured, and values for each peer.") var orders = 2_000
     @Option(help: "Orders before those, which do not count.") var warmUp = 300
     @Option(help: "Orders in a row, before another system has its turn.") var block = 100
     @Option(
-      name: .customLong("skip"), help: ArgumentHelp("Leave a peer out: nats or etcd; once for each.", valueName: "peer"))
+      name: .customLong("skip"), help: ArgumentHelp("Leave a peer out: nats or etcd; once for each.", valueName: "peer")
+    )
     var skipped: [LatencyPeer] = []
     @Option(help: "Where Scripts/peers has put the programs. (default: rialto-peers in the user's cache directory)")
     var peers: String?
@@ -136,7 +138,9 @@ struct LatencyRun {
     trader.forget()
 
     var report = OrderLatencyReport(plan: plan)
-    report.peers = peers.map { OrderLatencyReport.Peer(name: $0.name, title: $0.system.title, client: $0.system.clientTitle) }
+    report.peers = peers.map {
+      OrderLatencyReport.Peer(name: $0.name, title: $0.system.title, client: $0.system.clientTitle)
+    }
     var left = plan.orders
     var nextNote = ContinuousClock.now + .seconds(5)
     while left > 0 {
@@ -157,8 +161,8 @@ struct LatencyRun {
     report.accepted = trader.accepted
     report.final = trader.final
     report.pings = trader.pings
-    report.failures = trader.failures
     await trader.close()
+    report.failures = try await ClusterWatch(cluster).disagreement(cluster.names).map { [$0] } ?? []
     return report
   }
 
@@ -184,7 +188,9 @@ struct LatencyRun {
 
 extension Duration {
   /// Whole nanoseconds of less than 584 years.
-  var nanoseconds: UInt64 { UInt64(components.seconds) * 1_000_000_000 + UInt64(components.attoseconds / 1_000_000_000) }
+  var nanoseconds: UInt64 {
+    UInt64(components.seconds) * 1_000_000_000 + UInt64(components.attoseconds / 1_000_000_000)
+  }
 }
 
 /// Sends one order, waits until it is final, sends the next one.
@@ -205,7 +211,6 @@ final class SingleOrders: Sendable {
     var acceptedAll: [UInt64] = []
     var finalAll: [UInt64] = []
     var pings: [UInt64] = []
-    var failures: [String] = []
   }
 
   private let client: RialtoClient
@@ -216,7 +221,6 @@ final class SingleOrders: Sendable {
   var accepted: [UInt64] { state.withLock { $0.acceptedAll } }
   var final: [UInt64] { state.withLock { $0.finalAll } }
   var pings: [UInt64] { state.withLock { $0.pings } }
-  var failures: [String] { state.withLock { $0.failures } }
 
   init(cluster: LocalCluster, seed: UInt64) async throws {
     state = Mutex(State())
@@ -293,8 +297,7 @@ final class SingleOrders: Sendable {
     }
     timer.cancel()
     if let refusal = state.withLock({ $0.refusal }) {
-      state.withLock { $0.failures.append(refusal) }
-      throw CommandError(refusal, advice: "The nodes' logs say more: keep them with --dir.")
+      throw BenchFailure(refusal + "; the nodes' logs say more: keep them with --dir")
     }
   }
 

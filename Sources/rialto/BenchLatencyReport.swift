@@ -56,7 +56,8 @@ struct OrderLatencyReport: Sendable {
       let (p50, p99) = (Self.p50(values), Self.p99(values))
       table.add([
         title, p50.grouped, p99.grouped, times(Self.ratio(p50, sync)),
-        "\(times(Self.ratio(p50, unit))), \(times(Self.ratio(p99, unitTail)))", pings.isEmpty ? "" : Self.p50(pings).grouped,
+        "\(times(Self.ratio(p50, unit))), \(times(Self.ratio(p99, unitTail)))",
+        pings.isEmpty ? "" : Self.p50(pings).grouped,
       ])
     }
     add("100 bytes and fdatasync", self.sync, [])
