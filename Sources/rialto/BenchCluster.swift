@@ -120,7 +120,7 @@ actor ClusterWatch {
 
   /// Waits until all hold the same, and all of it is final, once nothing more comes.
   /// - Returns: what is wrong, if that does not happen.
-  func disagreement(_ names: [String]) async throws -> String? {
+  nonisolated func disagreement(_ names: [String]) async throws -> String? {
     do {
       try await BenchCluster.wait(for: "the same book everywhere, all of it final") {
         let found = try await statuses(names)
