@@ -47,8 +47,8 @@ public struct PeerPrograms: Sendable {
 
 /// A member of another system, in a process that ends with this one, however this one ends.
 final class PeerProcess: @unchecked Sendable {
-  /// Starts the program in the background, says its pid, and kills it once stdin is closed. A crash closes it, too.
-  private static let guardian = "\"$@\" <&- >&2 & echo $!; read -r line; kill -9 $! 2>/dev/null"
+  /// Starts the program in the background, says its pid, and kills it once stdin is closed, as a crash does, too.
+  private static let guardian = "\"$@\" <&- >&2 & echo $!; read -r line; kill -9 $!; wait $! 2>/dev/null"
 
   private let shell = Process()
   private let input = Pipe()
