@@ -1,5 +1,6 @@
 import Client
 import EventLog
+import Glibc
 import Gossip
 import NIOCore
 import Primitives
@@ -30,6 +31,7 @@ extension NodeServer {
     replica.step(.flush, now: Self.now(), &effects)
     let stepped = NIODeadline.now()
     carryOut()
+    history.endTurn(final: replica.finalStamp, isWaiting: replica.isBusy)
     collectFinal()
     serveReads()
     let ended = NIODeadline.now()
@@ -112,7 +114,10 @@ extension NodeServer {
       sessions[session]?.say(
         .refused(RefusedRun(firstRequest: firstRequest, count: count, refusal: reason.refusal)))
     case .report(let session, let reports, _): sessions[session]?.say(reports)
-    case .notice(let notice): log(notice)
+    case .notice(let notice):
+      if configuration.diesAt == .decided, history.isAdmitted(by: notice) { die() }
+      history.note(notice)
+      log(notice)
     case .halt(let reason): fail(reason)
     case .left:
       logger.notice("this node has left the cluster")
@@ -131,12 +136,23 @@ extension NodeServer {
     }
   }
 
+  /// As a crash would, for those who want to see what the others make of it.
+  private func die() -> Never {
+    kill(getpid(), SIGKILL)
+    // The signal may take a moment; nothing may be said meanwhile.
+    while true { pause() }
+  }
+
   // MARK: To peers
 
   private func link(_ peer: PeerIndex) -> Connection? { peer.int < links.count ? links[peer.int] : nil }
 
   private func send(_ message: PeerMessage, to peer: PeerIndex) {
     guard let link = link(peer) else { return }
+    // What it asks of a sponsor shows that it has just taken the join mutex.
+    if configuration.diesAt == .lease, case .view(let said) = message, case .join = said.message {
+      die()
+    }
     figures.messagesSent += 1
     if case .batch(let sealed) = message {
       // The same batch goes to several peers: encode its frame once.

@@ -71,6 +71,7 @@ public final class NodeServer: @unchecked Sendable {
   /// Injected: looked up only.
   var cutLinks: [NodeID: CutLink.Direction] = [:]
   var figures = NodeFigures()
+  var history = NodeHistory(view: 0, members: [], me: nil)
   var lastClientSweep = NIODeadline.now()
 
   let stopped: EventLoopPromise<String?>
@@ -218,6 +219,8 @@ public final class NodeServer: @unchecked Sendable {
     }
     input(.recovered)
     collectFinal()
+    let status = replica.status
+    history = NodeHistory(view: status.view, members: status.members, me: status.me)
     logger.info(
       "log read", metadata: ["entries": "\(report.entries)", "batches": "\(report.batches)", "address": "\(address)"])
   }

@@ -201,6 +201,9 @@ public struct Replica: ~Copyable {
   /// Whether entries wait to be applied or to become final.
   public var isBusy: Bool { sequencer.tentative > 0 }
 
+  /// Everything up to here is final.
+  public var finalStamp: Stamp { gossip.frontier.final }
+
   /// The newest stamp this node has given or seen.
   public var clockStamp: Stamp { clock.last }
   public var connectedPeers: [PeerIndex] { gossip.connectedPeers }

@@ -82,6 +82,10 @@ struct NodeCommand: AsyncParsableCommand {
   @Flag(help: .hidden)
   var stopWithStdin = false
 
+  /// For measurements of what a joiner that dies costs the others.
+  @Option(help: .hidden)
+  var dieAt: DeathPoint?
+
   func validate() throws {
     guard fanout >= 1 else { throw ValidationError("--fanout must be at least 1") }
     guard (1...1_000).contains(roundMilliseconds) else {
@@ -143,6 +147,10 @@ struct NodeCommand: AsyncParsableCommand {
       seed: seed ?? UInt64.random(in: 0 ... .max, using: &generator), logger: logger)
     configuration.wantsMembership = !observe
     configuration.isDemo = demo
+    if dieAt != nil, !demo {
+      throw CommandError("--die-at is for nodes of a cluster to try things with: --demo")
+    }
+    configuration.diesAt = dieAt
     configuration.gossip.fanout = fanout
     configuration.gossip.roundMicroseconds = roundMilliseconds * 1_000
     if let advertise {
@@ -177,6 +185,8 @@ struct NodeCommand: AsyncParsableCommand {
     }
   }
 }
+
+extension DeathPoint: ExpressibleByArgument {}
 
 /// A time with its unit on the command line: `250ms`, `5s`, `2m`.
 struct TimeSpan: ExpressibleByArgument, Hashable, CustomStringConvertible {
