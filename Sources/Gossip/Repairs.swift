@@ -24,6 +24,8 @@ struct Repairs: Sendable {
     /// The last answer was cut at its limit: go on at once.
     var goesOn = false
     var heldWhenAsked: UInt64 = 0
+    /// Who was asked last and brought nothing in time: its link may be dead one way.
+    var avoided: PeerIndex?
     /// Where the log ends for ever; what is beyond is void.
     var cut = UInt64.max
   }
@@ -94,13 +96,15 @@ struct Repairs: Sendable {
           wants[index].deadline = now + Self.patienceMicroseconds
         }
         if have < wants[index].askedThrough && now < wants[index].deadline { continue }
+        wants[index].avoided = have < wants[index].askedThrough ? wants[index].askedPeer : nil
         wants[index].askedPeer = nil
       }
       let since = wants[index].missingSince ?? now
       wants[index].missingSince = since
       let grace = wants[index].isOffered ? Self.offerGraceMicroseconds : Self.graceMicroseconds
       guard wants[index].goesOn || now >= since + grace else { continue }
-      let candidates = holders(origin, have)
+      var candidates = holders(origin, have)
+      if candidates.count > 1, let avoided = wants[index].avoided { candidates.removeAll { $0 == avoided } }
       guard !candidates.isEmpty else {
         // Nobody who is there has it, or somebody said so and could not show it. Whoever comes will say it again.
         wants[index].known = have

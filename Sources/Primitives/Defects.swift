@@ -37,4 +37,8 @@ package struct Defects: OptionSet, Hashable, Sendable {
   package static let noWedge = Defects(rawValue: 1 << 14)
   /// A new member's stamps begin where its clock stands.
   package static let noFloor = Defects(rawValue: 1 << 15)
+  /// Nobody's word is passed on to those who do not hear it.
+  package static let noRelay = Defects(rawValue: 1 << 16)
+  /// A node goes by its own clock, however far it is from the others'.
+  package static let ownClockAlone = Defects(rawValue: 1 << 17)
 }

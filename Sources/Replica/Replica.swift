@@ -39,6 +39,9 @@ public struct Replica: ~Copyable {
   var gossip: Gossip
   var desk = OrderDesk()
   var clock = HybridClock()
+  var median = MedianClock()
+  /// What this node's own clock shows, whatever others' do.
+  var ownWallMilliseconds: UInt64 = 0
   var keeper: CheckpointKeeper
   var ledger = FillLedger()
   var publisher = Publisher()
@@ -103,7 +106,8 @@ public struct Replica: ~Copyable {
   var noticedForks: [Bool] = []
   var noticedMismatches: [Hash256?] = []
   var duplicateBatches: UInt64 = 0
-  var noticedQuarantine: [Bool] = []
+  /// By origin.
+  var quarantines: [Quarantine] = []
   /// Second of the wrong fill that was told last.
   var noticedFillSecond: UInt64?
 
@@ -121,6 +125,7 @@ public struct Replica: ~Copyable {
     generator = SeededGenerator(seed: configuration.seed)
     var changing = ViewChange.Configuration(cluster: configuration.cluster, seed: generator.next())
     changing.defects = configuration.viewDefects
+    changing.isFirstStart = configuration.clockCeiling == .zero
     views = ViewChange(configuration: changing, signatures: signatures, records: configuration.records)
     me = views.me
     view = views.view
@@ -140,9 +145,13 @@ public struct Replica: ~Copyable {
   }
 
   /// Takes one input; appends what must happen, in order.
-  /// - Parameter now: logical time; `monotonicMicroseconds` never decreases from one step to the next.
-  public mutating func step(_ input: Input, now: LogicalTime, _ effects: inout [Effect]) {
-    if startedMicroseconds == nil { startedMicroseconds = now.monotonicMicroseconds }
+  /// - Parameter clocks: what this node's clocks show; `monotonicMicroseconds` never decreases from one step to the
+  ///   next.
+  public mutating func step(_ input: Input, now clocks: LogicalTime, _ effects: inout [Effect]) {
+    if startedMicroseconds == nil { startedMicroseconds = clocks.monotonicMicroseconds }
+    ownWallMilliseconds = clocks.wallMilliseconds
+    if case .tick = input { median.update(view, me: me, clocks) }
+    let now = configuration.defects.contains(.ownClockAlone) ? clocks : median.time(clocks)
     switch input {
     case .recover(let batch): recover(batch, now, &effects)
     case .recovered: finishRecovery(now, &effects)
@@ -283,10 +292,10 @@ public struct Replica: ~Copyable {
   }
 
   /// Whether orders are taken: the log is read, the clock has passed what was promised before the restart (else each
-  /// restart would push stamps further ahead), others have said how far they hold this node's log, and it is a member
-  /// that means to stay one.
+  /// restart would push stamps further ahead), others have said how far they hold this node's log and what time it is,
+  /// and it is a member that means to stay one.
   var isReady: Bool {
-    me != nil && isPastCeiling && isConfirmed && membership.holdsBase && !membership.isLeaving
+    me != nil && isPastCeiling && isConfirmed && median.isSet && membership.holdsBase && !membership.isLeaving
   }
 
   /// Whether enough others have said that they hold no more of this node's log than its disk.
