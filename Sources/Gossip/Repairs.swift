@@ -26,11 +26,15 @@ struct Repairs: Sendable {
     var heldWhenAsked: UInt64 = 0
     /// Who was asked last and brought nothing in time: its link may be dead one way.
     var avoided: PeerIndex?
+    /// It is in `open`.
+    var isOpen = false
     /// Where the log ends for ever; what is beyond is void.
     var cut = UInt64.max
   }
 
   private var wants: [Want] = []
+  /// Places of wants that may have to be looked at, ascending.
+  private var open: [Int] = []
 
   private mutating func reserve(_ origin: OriginIndex) {
     while wants.count <= origin.int { wants.append(Want()) }
@@ -40,6 +44,9 @@ struct Repairs: Sendable {
     reserve(origin)
     wants[origin.int].known = max(wants[origin.int].known, min(sequence, wants[origin.int].cut))
     if offered { wants[origin.int].isOffered = true }
+    guard !wants[origin.int].isOpen else { return }
+    wants[origin.int].isOpen = true
+    open.insert(origin.int, at: open.firstIndex { $0 > origin.int } ?? open.count)
   }
 
   /// An origin's log ends at `sequence`, whatever anybody says.
@@ -61,7 +68,7 @@ struct Repairs: Sendable {
     reserve(origin)
     if wants[origin.int].askedPeer == peer {
       wants[origin.int].askedPeer = nil
-      wants[origin.int].goesOn = true
+      wants[origin.int].goesOn = wants[origin.int].isOpen
     }
   }
 
@@ -80,7 +87,8 @@ struct Repairs: Sendable {
     _ generator: inout SeededGenerator
   ) -> [(peer: PeerIndex, range: LogRange)] {
     var requests: [(PeerIndex, LogRange)] = []
-    for index in wants.indices {
+    var closed = 0
+    for index in open {
       let origin = OriginIndex(UInt32(index))
       let have = held(origin)
       guard wants[index].known > have else {
@@ -88,6 +96,8 @@ struct Repairs: Sendable {
         wants[index].askedPeer = nil
         wants[index].isOffered = false
         wants[index].goesOn = false
+        wants[index].isOpen = false
+        closed += 1
         continue
       }
       if wants[index].askedPeer != nil {
@@ -120,6 +130,7 @@ struct Repairs: Sendable {
       wants[index].goesOn = false
       requests.append((peer, LogRange(origin: origin, from: have + 1, through: wants[index].known)))
     }
+    if closed > 0 { open.removeAll { !wants[$0].isOpen } }
     return requests
   }
 }

@@ -305,6 +305,7 @@ extension Replica {
           origin: origin, headBefore: held, stampBefore: heldStamp, source: peer, batches: [batch]))
     }
     sequencer.logs[origin.int].append(batch)
+    sequencer.wake(origin.int)
     return true
   }
 
@@ -354,7 +355,7 @@ extension Replica {
   /// Makes visible what is not quarantined, takes back what it overtakes.
   mutating func reveal(_ now: LogicalTime, _ effects: inout [Effect]) {
     var lowest: OrderKey?
-    for index in sequencer.logs.indices {
+    for index in sequencer.live {
       let before = sequencer.logs[index].visible
       // This node's own stamps are believed here even when its clock has jumped back since.
       let time = index == me?.int ? UInt64.max : now.wallMilliseconds

@@ -16,6 +16,7 @@ extension Replica {
     applyRecovered(through: floor, &effects)
     if batch.origin == me { notePublished(batch) }
     sequencer.logs[index].append(batch)
+    sequencer.wake(index)
     sequencer.logs[index].becameDurable(through: batch.lastSequence)
     // What is this node's own, or was final before the restart, is believed even if the clock has jumped back since:
     // nothing later may become final without it.
@@ -123,6 +124,7 @@ extension Replica {
       effects.append(.send(to: peer, .digest(digest(isAnswer: false)), after: 0))
       // A message may be lost without the connection: now and then somebody is told again where everybody is.
       rounds += 1
+      sequencer.rest(view.members)
       if rounds % Self.roundsPerAddresses == 0 { effects.append(.send(to: peer, .addresses(addresses.all), after: 0)) }
     }
     if isCommitDue { startCommit(&effects) }

@@ -180,7 +180,7 @@ public struct Replica: ~Copyable {
       finalOrders: sequencer.finalOrders, finalStamp: gossip.frontier.final, vector: held,
       restingOrders: sequencer.engine.restingOrders(asOf: viewStamp), applications: sequencer.counters.applications,
       rollbacks: sequencer.counters.rollbacks, rollbackDepthMax: sequencer.counters.rollbackDepthMax,
-      undone: sequencer.counters.undone, quarantined: sequencer.logs.contains { $0.hasQuarantined },
+      undone: sequencer.counters.undone, quarantined: sequencer.live.contains { sequencer.logs[$0].hasQuarantined },
       bookMismatches: bookMismatches, duplicateBatches: duplicateBatches, isReady: isReady,
       oldestTentative: sequencer.oldestTentative, checkpointNumber: keeper.list.newest?.number ?? 0,
       checkpointHash: keeper.list.newest?.hash ?? .zero, attestationDifferences: keeper.differences,

@@ -6,6 +6,7 @@ import Replica
 /// A node's word is on its disk before it is given: no ack of what is not there, no promise above the durable ceiling.
 struct WordChecker: Checker {
   let name = "word"
+  let hearsMessages = true
   private struct Word {
     /// As whom it spoke last.
     var origin: OriginIndex?
