@@ -184,7 +184,9 @@ extension Replica {
   /// be promised yet.
   private mutating func promise(_ now: LogicalTime, _ effects: inout [Effect]) -> Beat? {
     // Who does not know yet whether its disk has all of its log cannot say that nothing more is in it.
-    guard let me, isPastCeiling, isConfirmed, median.isSet, membership.holdsBase, !hasPromisedToChange else { return nil }
+    guard let me, isPastCeiling, isConfirmed, median.isSet, membership.holdsBase, !hasPromisedToChange else {
+      return nil
+    }
     let log = sequencer.logs[me.int]
     guard log.acked.sequence == log.held.sequence, open.isEmpty, ownSealed.isEmpty else { return nil }
     let wanted = clock.advance(nowMilliseconds: now.wallMilliseconds)

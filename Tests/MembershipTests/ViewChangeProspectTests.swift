@@ -64,9 +64,11 @@ import Testing
     machine.step(.propose(MembershipWish(expulsions: [others[0]])), nowMicroseconds: 10, &effects)
     machine.step(.facts(facts([1, 1, 1])), nowMicroseconds: 10, &effects)
     machine.step(.durable(1), nowMicroseconds: 10, &effects)
-    guard let prepare = effects.lazy.compactMap({ effect -> Ballot? in
-      if case .send(_, let sent, _) = effect, case .prepare(_, let ballot, _) = sent.message { ballot } else { nil }
-    }).first else { return ViewWorld.fail("\(effects)") }
+    guard
+      let prepare = effects.lazy.compactMap({ effect -> Ballot? in
+        if case .send(_, let sent, _) = effect, case .prepare(_, let ballot, _) = sent.message { ballot } else { nil }
+      }).first
+    else { return ViewWorld.fail("\(effects)") }
     func accepted(by member: OriginIndex) -> ViewValue? {
       var effects: [ViewEffect] = []
       let promise = ViewMessage.promise(view: 0, prepare, facts([1, 1, 1]), accepted: nil)

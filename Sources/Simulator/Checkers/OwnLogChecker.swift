@@ -26,7 +26,8 @@ struct OwnLogChecker: Checker {
     case .badBatch, .badSignature, .badWord, .badAddress, .fork:
       // There is no malice here, and nobody writes under a name whose log its disk has lost.
       "\(node.name) noticed: \(notice)"
-    case .unprovenClaim, .quarantined, .unbelieved, .bookMismatch, .deepRollback, .suspected, .heardAgain, .gaveUp, .wedged,
+    case .unprovenClaim, .quarantined, .unbelieved, .bookMismatch, .deepRollback, .suspected, .heardAgain, .gaveUp,
+      .wedged,
       .entered, .sealed, .voided, .attestationDiffers, .checkpointChanged, .fillDiffers, .fillMissing:
       nil
     case .diskLost: node.hasLostData ? nil : "\(node.name), whose disk is whole, noticed: \(notice)"
