@@ -128,8 +128,8 @@ extension NodeServer {
   private func log(_ notice: Notice) {
     switch notice {
     case .bookMismatch, .fork, .attestationDiffers, .checkpointChanged, .fillDiffers: logger.error("\(notice)")
-    case .badBatch, .badSignature, .badAddress, .quarantined, .unprovenClaim, .gaveUp, .sealed, .voided, .diskLost,
-      .fillMissing, .voidTailLost:
+    case .badBatch, .badSignature, .badWord, .badAddress, .quarantined, .unbelieved, .unprovenClaim, .gaveUp, .sealed,
+      .voided, .diskLost, .fillMissing, .voidTailLost:
       logger.warning("\(notice)")
     case .deepRollback, .entered, .resubmitted: logger.notice("\(notice)")
     case .suspected, .heardAgain, .wedged: logger.info("\(notice)")

@@ -43,4 +43,8 @@ package struct Defects: OptionSet, Hashable, Sendable {
   package static let forgetsFirstDot = Defects(rawValue: 1 << 17)
   /// What of a void tail was not sent again before a restart never is.
   package static let forgetsVoidTail = Defects(rawValue: 1 << 18)
+  /// Nobody's word is passed on to those who do not hear it.
+  package static let noRelay = Defects(rawValue: 1 << 19)
+  /// A node goes by its own clock, however far it is from the others'.
+  package static let ownClockAlone = Defects(rawValue: 1 << 20)
 }

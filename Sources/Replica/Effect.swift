@@ -99,9 +99,12 @@ public enum Effect: Sendable {
 public enum Notice: Equatable, Sendable, CustomStringConvertible {
   case badBatch(origin: OriginIndex?, from: PeerIndex, CodecError)
   case badSignature(origin: OriginIndex, from: PeerIndex)
+  case badWord(origin: OriginIndex, from: PeerIndex)
   /// Two different batches of one origin at one sequence.
   case fork(origin: OriginIndex, sequence: UInt64, from: PeerIndex?)
   case quarantined(origin: OriginIndex, through: UInt64, aheadMilliseconds: UInt64)
+  /// What a member stamps has been too far ahead for over a second: a view without it is proposed.
+  case unbelieved(OriginIndex)
   case bookMismatch(peer: PeerIndex, mine: Hash256, theirs: Hash256, selfCheckPassed: Bool)
   case deepRollback(depth: Int)
   case badAddress(origin: OriginIndex, from: PeerIndex)
@@ -138,11 +141,14 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .badBatch(let origin, let from, let error):
       "batch" + (origin.map { " of origin \($0)" } ?? "") + " from \(from) refused: \(error)"
+    case .badWord(let origin, let from): "word of member \(origin) from \(from) has a bad signature"
     case .badSignature(let origin, let from): "batch of origin \(origin) from \(from) has a bad signature"
     case .fork(let origin, let sequence, let from):
       "origin \(origin) has two logs at sequence \(sequence)" + (from.map { " (seen from \($0))" } ?? "")
     case .quarantined(let origin, let through, let ahead):
       "entries of origin \(origin) up to \(through) are \(ahead) ms ahead of this clock; they wait"
+    case .unbelieved(let origin):
+      "what origin \(origin) stamps is too far ahead and has been for long: a view without it is proposed"
     case .bookMismatch(let peer, let mine, let theirs, let passed):
       "same entries, other book than \(peer): mine \(mine.prefix(12)), theirs \(theirs.prefix(12)); self-check "
         + (passed ? "passed: the other side is wrong" : "failed: this replica is wrong")

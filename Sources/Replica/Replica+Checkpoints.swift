@@ -165,11 +165,6 @@ extension Sequencer {
   /// - Complexity: O(origins).
   fileprivate var oldestOpenSecond: UInt64? {
     if let first = tail.first { return Checkpoint.number(closing: first.key.stamp) }
-    var oldest: Stamp?
-    for index in logs.indices {
-      guard let key = logs[index].nextKey else { continue }
-      oldest = min(oldest ?? key.stamp, key.stamp)
-    }
-    return oldest.map { Checkpoint.number(closing: $0) }
+    return oldestUnapplied.map { Checkpoint.number(closing: $0) }
   }
 }

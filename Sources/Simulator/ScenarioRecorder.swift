@@ -152,6 +152,7 @@ final class ScenarioRecorder {
 
 extension ScenarioRecorder: Checker {
   var name: String { "scenario" }
+  var hearsMessages: Bool { true }
 
   func started(_ node: SimulatedNode, _ world: Simulation) {
     let vector = node.process?.replica.status.vector ?? VersionVector()

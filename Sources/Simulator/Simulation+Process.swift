@@ -226,7 +226,7 @@ extension Simulation {
     switch effect {
     case .append, .void, .persist, .commit: preconditionFailure("handled by carryOut")
     case .send(let peer, let message, _):
-      for index in checkers.indices where violation == nil {
+      for index in listeners where violation == nil {
         if let text = checkers[index].sent(message, node, self) { fail(checkers[index].name, text, node: node.index) }
       }
       send(message, to: peer.int, node, process)

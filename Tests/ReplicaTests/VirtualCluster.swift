@@ -56,8 +56,13 @@ final class VirtualCluster {
   /// Links that lose everything.
   var cut: Set<Int> = []
   var messagesSent = 0
+  var wordsSent = 0
 
-  init(nodes count: Int, fanout: Int = 3, seed: UInt64, tentativeEntriesMax: Int = Limits.tentativeEntriesMax) throws {
+  init(
+    nodes count: Int, fanout: Int = 3, seed: UInt64, tentativeEntriesMax: Int = Limits.tentativeEntriesMax,
+    defects: Defects = []
+  ) throws {
+    self.defects = defects
     self.tentativeEntriesMax = tentativeEntriesMax
     generator = SeededGenerator(seed: seed)
     var keys: [Ed25519] = []
@@ -83,6 +88,7 @@ final class VirtualCluster {
 
   let fanout: Int
   let tentativeEntriesMax: Int
+  let defects: Defects
 
   func origin(_ index: Int) -> OriginIndex { OriginIndex(UInt32(index)) }
   /// Links are named by the place of the node at the other end.
@@ -100,6 +106,7 @@ final class VirtualCluster {
       listenAddress: "node\(index):1", seeds: [], bootMilliseconds: 1, seed: generator.next())
     configuration.gossip.fanout = fanout
     configuration.tentativeEntriesMax = tentativeEntriesMax
+    configuration.defects = defects
     return configuration
   }
 
@@ -181,6 +188,7 @@ final class VirtualCluster {
 
   private func send(_ message: PeerMessage, _ from: Int, _ to: Int) {
     messagesSent += 1
+    if case .word = message { wordsSent += 1 }
     guard !cut.contains(from * 1_000 + to) else { return }
     let delay = UInt64(generator.pick(latencyMicroseconds))
     let at = max(nowMicroseconds + delay, lastArrival[from][to])

@@ -37,6 +37,14 @@ import Testing
     Known(testDescription: "a lie in an attestation", defects: .liesInAttestation, checkers: ["checkpoint"]),
   ]
 
+  /// Of what keeps finality going.
+  static let going = [
+    Known(
+      testDescription: "nobody's word is passed on", defects: .noRelay, profile: .links, checkers: ["finality"]),
+    Known(
+      testDescription: "each by its own clock", defects: .ownClockAlone, profile: .clocks, checkers: ["finality"]),
+  ]
+
   /// Of finality and views. They hold what is final against what was.
   static let changing = [
     Known(
@@ -85,7 +93,7 @@ import Testing
     return simulation.violation
   }
 
-  @Test(arguments: all + changing + resubmitting) func isSeen(_ known: Known) throws {
+  @Test(arguments: all + going + changing + resubmitting) func isSeen(_ known: Known) throws {
     var seed = known.first - 1
     var violation: Violation?
     while violation == nil, seed < Self.seedsMax {

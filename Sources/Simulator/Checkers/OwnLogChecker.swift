@@ -23,11 +23,11 @@ struct OwnLogChecker: Checker {
 
   mutating func noticed(_ notice: Notice, _ node: SimulatedNode, _ world: Simulation) -> String? {
     switch notice {
-    case .badBatch, .badSignature, .badAddress, .fork:
+    case .badBatch, .badSignature, .badWord, .badAddress, .fork:
       // There is no malice here, and nobody writes under a name whose log its disk has lost.
       "\(node.name) noticed: \(notice)"
-    case .unprovenClaim, .quarantined, .bookMismatch, .deepRollback, .suspected, .heardAgain, .gaveUp, .wedged,
-      .entered, .sealed, .voided, .attestationDiffers, .checkpointChanged, .fillDiffers, .fillMissing,
+    case .unprovenClaim, .quarantined, .unbelieved, .bookMismatch, .deepRollback, .suspected, .heardAgain, .gaveUp,
+      .wedged, .entered, .sealed, .voided, .attestationDiffers, .checkpointChanged, .fillDiffers, .fillMissing,
       .resubmitted:
       nil
     case .voidTailLost, .diskLost:
