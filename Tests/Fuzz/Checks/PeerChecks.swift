@@ -28,7 +28,7 @@ enum PeerChecks {
         book.insert(record)
         try expect(book[record.origin] == record, "the address book holds another record")
       }
-    case .heartbeat, .digest, .vector, .served, .detector, .view: break
+    case .heartbeat, .digest, .vector, .served, .detector, .view, .word: break
     }
     return true
   }
