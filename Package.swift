@@ -58,7 +58,8 @@ let package = Package(
     .executableTarget(
       name: "rialto",
       dependencies: [
-        "Node", "Client", "Flow", "Storage", "Simulator", "EngineBenchmark", argumentParser, log, nioPosix,
+        "Node", "Client", "Flow", "Storage", "Simulator", "EngineBenchmark", "PeerSystems", argumentParser, log,
+        nioPosix,
       ],
       swiftSettings: strict),
     // Figures come from here.
@@ -68,6 +69,8 @@ let package = Package(
     .target(
       name: "EngineBenchmark", dependencies: ["CBenchmark", "OrderBook", "Primitives", "ReferenceBook"],
       path: "Benchmarks/Engine", swiftSettings: strict),
+    // Other replicated systems, to be measured in the same run.
+    .target(name: "PeerSystems", path: "Benchmarks/Peers", swiftSettings: strict),
     .target(name: "CBenchmark", path: "Benchmarks/EngineSupport", cSettings: [.treatAllWarnings(as: .error)]),
     .target(name: "ReferenceBook", path: "Benchmarks/ReferenceBook", cxxSettings: [.treatAllWarnings(as: .error)]),
     // The engine as a shared library for flash1-dev/matching-engine-benchmark.
@@ -107,7 +110,9 @@ let package = Package(
       ], swiftSettings: strict),
     .testTarget(
       name: "BenchmarkTests",
-      dependencies: ["Pipeline", "EngineBenchmark", "ReferenceBook", "OrderBook", "Primitives", "rialto"],
+      dependencies: [
+        "Pipeline", "EngineBenchmark", "PeerSystems", "ReferenceBook", "OrderBook", "Primitives", "rialto",
+      ],
       swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],

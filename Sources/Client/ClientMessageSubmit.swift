@@ -46,6 +46,8 @@ public struct SubmitRequest: Equatable, Sendable {
     for _ in 0..<count {
       let head = try reader.readByte("command")
       guard let command = try reader.readCommand(head: head, &context) else { throw .invalid(field: "command kind") }
+      // Only a node that sends again what it took once names a dot besides the order's own.
+      if case .order(let order) = command, !order.firstDot.isNone { throw .invalid(field: "first dot") }
       commands.append(command)
     }
   }

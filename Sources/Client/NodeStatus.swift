@@ -74,6 +74,12 @@ public struct NodeStatus: Codable, Equatable, Sendable {
   /// To members.
   public var bytesSent: UInt64 = 0
   public var messagesSent: UInt64 = 0
+  /// When the view was entered, by this node's clock: microseconds since 1970.
+  public var viewEnteredAt: UInt64 = 0
+  /// What it has seen of other members and of views, oldest first; the newest 96.
+  public var events: [NodeEvent] = []
+  /// Times of 20 ms and more in which something waited and nothing became final, oldest first; the newest 64.
+  public var pauses: [FinalityPause] = []
 
   public init(
     name: String, nodeID: String, clusterID: String, origin: UInt32?, view: UInt64, entries: UInt64, orders: UInt64,
@@ -132,6 +138,53 @@ public struct QueueStatus: Codable, Equatable, Sendable {
   public var reads: UInt64 = 0
 
   public init() {}
+}
+
+/// Something that a node has seen.
+public struct NodeEvent: Codable, Hashable, Sendable {
+  public enum Kind: String, Codable, Sendable {
+    /// A member did not answer, nor through others.
+    case suspected
+    case heardAgain = "heard_again"
+    /// A member is to be sealed, as far as this node is concerned.
+    case gaveUp = "gave_up"
+    /// Beats and acks have stopped until the next view.
+    case wedged
+    case entered
+    /// The view that was entered has a member that the one before had not.
+    case added
+    case removed
+    /// This node is a member from here on.
+    case joined
+    /// This node is none any more.
+    case sealed
+  }
+  public var kind: Kind
+  /// Whom it concerns.
+  public var origin: UInt32?
+  /// In which view the node was, or was then.
+  public var view: UInt64
+  /// By the node's clock, microseconds since 1970.
+  public var at: UInt64
+
+  public init(kind: Kind, origin: UInt32?, view: UInt64, at: UInt64) {
+    self.kind = kind
+    self.origin = origin
+    self.view = view
+    self.at = at
+  }
+}
+
+/// A time in which something waited and nothing became final.
+public struct FinalityPause: Codable, Hashable, Sendable {
+  /// By the node's clock, microseconds since 1970.
+  public var from: UInt64
+  public var microseconds: UInt64
+
+  public init(from: UInt64, microseconds: UInt64) {
+    self.from = from
+    self.microseconds = microseconds
+  }
 }
 
 /// What a node says of its connection to another member.

@@ -44,8 +44,9 @@ public struct BatchBuilder: Sendable {
   public private(set) var entries: ContiguousArray<Entry> = []
   private var body = ByteWriter(reserving: 4096)
   private var context = PayloadContext()
-  /// An entry never needs more than this. The longest takes 129 bytes: an iceberg stop-limit order, good till date,
-  /// with a 36-byte client order id, everything about it unlike the order before and every number at its longest.
+  /// An entry never needs more than this. The longest takes 142 bytes: an iceberg stop-limit order, good till date,
+  /// with a 36-byte client order id and a first dot, everything about it unlike the order before and every number at its
+  /// longest.
   public static let entryBytesMax = 256
 
   public init(origin: OriginIndex, firstSequence: UInt64) {

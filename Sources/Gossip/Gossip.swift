@@ -37,12 +37,13 @@ public struct Gossip: Sendable {
   public private(set) var me: OriginIndex?
   public let configuration: GossipConfiguration
   public private(set) var view: View
-  public private(set) var frontier: Frontier
+  public internal(set) var frontier: Frontier
   /// How many origins the register has.
   private var origins: Int
-  private var peers: [PeerState] = []
+  var peers: [PeerState] = []
+  var relay: Relay
   private var repairs = Repairs()
-  private var generator: SeededGenerator
+  var generator: SeededGenerator
   private var nextRoundMicroseconds: UInt64 = 0
 
   public init(me: OriginIndex?, view: View, origins: Int, configuration: GossipConfiguration, seed: UInt64) {
@@ -51,6 +52,7 @@ public struct Gossip: Sendable {
     self.origins = origins
     self.configuration = configuration
     frontier = Frontier(view: view, final: .zero, defects: configuration.defects)
+    relay = Relay(view: view)
     generator = SeededGenerator(seed: seed)
   }
 
@@ -62,7 +64,9 @@ public struct Gossip: Sendable {
     self.view = view
     self.me = me
     frontier = Frontier(view: view, final: frontier.final, defects: configuration.defects)
+    relay = Relay(view: view, before: relay.members)
     for index in peers.indices {
+      peers[index].toldWords.removeAll()
       peers[index].isMember = isMember(PeerIndex(UInt32(index)))
       peers[index].told = VersionVector()
       peers[index].toldPromise = .zero
@@ -102,6 +106,7 @@ public struct Gossip: Sendable {
     peers[peer.int].isConnected = false
     peers[peer.int].isForgotten = configuration.defects.contains(.forgetsPeer)
     repairs.disconnected(peer)
+    relay.disconnected(peer)
   }
 
   public mutating func linkWritable(_ peer: PeerIndex, _ isWritable: Bool) {
@@ -124,7 +129,7 @@ public struct Gossip: Sendable {
     let message = PeerMessage.batch(batch.sealed)
     if authorReachesAll {
       // Its author pushes to every member; who only follows gets it from all that it is linked to, at most once each.
-      for index in peers.indices where source == nil || !peers[index].isMember {
+      for index in peers.indices where source == nil || !peers[index].isMember || mustPassOn(batch.origin, to: index) {
         push(batch, message, to: PeerIndex(UInt32(index)), &actions)
       }
       return
@@ -158,8 +163,15 @@ public struct Gossip: Sendable {
   // MARK: What others say
 
   /// - Parameter origin: the member that the peer is; nil if it is none.
-  public mutating func receive(_ heartbeat: Heartbeat, from peer: PeerIndex, origin: OriginIndex?) {
+  public mutating func receive(
+    _ heartbeat: Heartbeat, from peer: PeerIndex, origin: OriginIndex?, nowMicroseconds now: UInt64
+  ) {
     noteView(heartbeat.view, of: peer)
+    if let origin { relay.heard(origin, nowMicroseconds: now) }
+    peers[peer.int].heardMicroseconds = now
+    peers[peer.int].speaker = origin
+    peers[peer.int].wants = heartbeat.unheard
+    peers[peer.int].wantsWord = heartbeat.wantsWord
     let counts = heartbeat.view == view.number || configuration.defects.contains(.untaggedBeats)
     if let beat = heartbeat.beat, let origin, counts {
       frontier.receive(beat, from: origin)
@@ -237,17 +249,26 @@ public struct Gossip: Sendable {
     let requests = repairs.due(
       nowMicroseconds: now, held: held,
       holders: { origin, have in
-        table.indices.filter { table[$0].isConnected && table[$0].reach(origin) > have }
-          .map { PeerIndex(UInt32($0)) }
+        let holders = table.indices.filter { table[$0].isConnected && table[$0].reach(origin) > have }
+        return Self.ofThoseHeard(holders, table, nowMicroseconds: now)
       }, &generator)
     for request in requests { actions.append(.send(to: request.peer, .request(request.range))) }
   }
 
+  /// Who has fallen silent may be dead, although its link is there still: others first.
+  private static func ofThoseHeard(
+    _ places: [Int], _ table: [PeerState], nowMicroseconds now: UInt64
+  ) -> [PeerIndex] {
+    let heard = places.filter { now < table[$0].heardMicroseconds + Relay.idleSilenceMicroseconds }
+    return (heard.isEmpty ? places : heard).map { PeerIndex(UInt32($0)) }
+  }
+
   /// The peer to exchange a digest with, if a round is due.
-  public mutating func roundPeer(nowMicroseconds now: UInt64) -> PeerIndex? {
-    guard now >= nextRoundMicroseconds else { return nil }
+  /// - Parameter isUrgent: something is missing and nobody is known to have it; somebody may say so in answer.
+  public mutating func roundPeer(nowMicroseconds now: UInt64, isUrgent: Bool = false) -> PeerIndex? {
+    guard isUrgent || now >= nextRoundMicroseconds else { return nil }
     nextRoundMicroseconds = now + configuration.roundMicroseconds
-    let connected = connectedPeers
+    let connected = Self.ofThoseHeard(peers.indices.filter { peers[$0].isConnected }, peers, nowMicroseconds: now)
     guard !connected.isEmpty else { return nil }
     return connected[Int(generator.below(UInt64(connected.count)))]
   }
@@ -257,10 +278,12 @@ public struct Gossip: Sendable {
   ///   - durable: what is on disk here of each origin that may still grow, ascending.
   ///   - force: false sends only to peers whose last heartbeat is old enough or whose acks changed.
   ///   - isIdle: nothing waits to become final; the slower interval will do.
+  ///   - wallMilliseconds: this node's own clock.
   public mutating func heartbeats(
-    beat: Beat?, durable: [(origin: OriginIndex, head: Head)], force: Bool, isIdle: Bool, nowMicroseconds now: UInt64,
-    _ actions: inout [GossipAction]
+    beat: Beat?, durable: [(origin: OriginIndex, head: Head)], force: Bool, isIdle: Bool, wallMilliseconds: UInt64,
+    nowMicroseconds now: UInt64, _ actions: inout [GossipAction]
   ) {
+    let wanted = wantedWords
     let interval = isIdle ? configuration.idleHeartbeatMicroseconds : configuration.heartbeatMicroseconds
     for index in peers.indices where peers[index].isConnected {
       // The last promise before a node falls silent makes others final: it does not wait for the slow interval.
@@ -279,10 +302,16 @@ public struct Gossip: Sendable {
           peers[index].told[place] = head.sequence
         }
       }
-      guard force || isDue || !acks.isEmpty else { continue }
+      let asks = asks(of: index, wanted: wanted)
+      let asksAnew = asks.unheard != peers[index].toldUnheard || asks.wantsWord != peers[index].toldWantsWord
+      guard force || isDue || !acks.isEmpty || asksAnew else { continue }
+      peers[index].toldUnheard = asks.unheard
+      peers[index].toldWantsWord = asks.wantsWord
       peers[index].lastHeartbeatMicroseconds = now
       if let beat { peers[index].toldPromise = beat.promise }
-      let heartbeat = Heartbeat(view: view.number, speaker: me, beat: beat, acks: acks)
+      let heartbeat = Heartbeat(
+        view: view.number, speaker: me, beat: beat, acks: acks, wallMilliseconds: wallMilliseconds,
+        unheard: asks.unheard, wantsWord: asks.wantsWord)
       actions.append(.send(to: PeerIndex(UInt32(index)), .heartbeat(heartbeat)))
     }
   }

@@ -32,11 +32,25 @@ public struct Heartbeat: Hashable, Sendable {
   public var speaker: OriginIndex?
   public var beat: Beat?
   public var acks: [Ack]
-  public init(view: UInt64, speaker: OriginIndex?, beat: Beat?, acks: [Ack]) {
+  /// The speaker's own clock as it is, not as others correct it; 0 if it does not say.
+  ///
+  /// Not its promise: promises follow the stamps that others give, so a fast clock would hear itself in them.
+  public var wallMilliseconds: UInt64
+  /// Members that the speaker does not hear: whoever is told so passes on their word.
+  public var unheard: [OriginIndex]
+  /// Somebody does not hear the one who is spoken to: it signs its word.
+  public var wantsWord: Bool
+  public init(
+    view: UInt64, speaker: OriginIndex?, beat: Beat?, acks: [Ack], wallMilliseconds: UInt64 = 0,
+    unheard: [OriginIndex] = [], wantsWord: Bool = false
+  ) {
     self.view = view
     self.speaker = speaker
     self.beat = beat
     self.acks = acks
+    self.wallMilliseconds = wallMilliseconds
+    self.unheard = unheard
+    self.wantsWord = wantsWord
   }
 }
 
@@ -83,8 +97,9 @@ public struct LogRange: Hashable, Sendable {
 ///
 /// ```
 /// 0x10 batch      sealed batch
-/// 0x11 heartbeat  view varint, flags u8 (1 speaker, 2 beat), [speaker varint], [promise varint, sequence varint,
-///                 hash 32], count varint, (origin varint, sequence varint, hash 32)…
+/// 0x11 heartbeat  view varint, flags u8 (1 speaker, 2 beat, 4 clock, 8 unheard, 16 wants a word), [speaker varint],
+///                 [promise varint, sequence varint, hash 32], [clock varint], [count varint, origin varint…],
+///                 count varint, (origin varint, sequence varint, hash 32)…
 /// 0x12 announce   count varint, (origin varint, from varint, through varint)…
 /// 0x13 request    origin varint, from varint, through varint
 /// 0x14 digest     view varint, final varint, checkpoint varint, checkpoint hash 32, applied hash 32, flags u8
@@ -93,6 +108,7 @@ public struct LogRange: Hashable, Sendable {
 /// 0x16 addresses  count varint, address records
 /// 0x17 served     origin varint, last sequence varint: ends the answer to a request
 /// 0x18–0x1b       failure detection, see `DetectorMessage`
+/// 0x1c word       a heartbeat with speaker, and its signature 64: passed on to those who do not hear the speaker
 /// 0x20–0x2b       view change, see `ViewMessage`
 /// 0x30–0x34       snapshots, see `SnapshotMessage`
 /// ```
@@ -108,6 +124,7 @@ public enum PeerMessage: Hashable, Sendable {
   case served(origin: OriginIndex, through: UInt64)
   case detector(DetectorMessage)
   case view(SignedViewMessage)
+  case word(SignedHeartbeat)
   case snapshot(SnapshotMessage)
 
   public enum FrameType {
@@ -119,6 +136,7 @@ public enum PeerMessage: Hashable, Sendable {
     public static let vector: UInt8 = 0x15
     public static let addresses: UInt8 = 0x16
     public static let served: UInt8 = 0x17
+    public static let word: UInt8 = 0x1C
   }
 
   public var frameType: UInt8 {
@@ -133,6 +151,7 @@ public enum PeerMessage: Hashable, Sendable {
     case .served: FrameType.served
     case .detector(let message): message.frameType
     case .view(let message): message.frameType
+    case .word: FrameType.word
     case .snapshot(let message): message.frameType
     }
   }
@@ -164,6 +183,7 @@ public enum PeerMessage: Hashable, Sendable {
       writer.writeVarint(through)
     case .detector(let message): return message.body
     case .view(let message): return message.body
+    case .word(let word): word.write(to: &writer)
     case .snapshot(let message): return message.body
     }
     return writer.bytes
@@ -200,6 +220,7 @@ public enum PeerMessage: Hashable, Sendable {
       self = .addresses(records)
     case FrameType.served:
       self = .served(origin: try reader.readOrigin(), through: try reader.readVarint("served"))
+    case FrameType.word: self = .word(try SignedHeartbeat(from: &reader))
     default: throw .unknown(field: "frame type", value: UInt64(frameType))
     }
     try reader.expectEnd()
@@ -233,14 +254,24 @@ extension ByteReader {
 }
 
 extension Heartbeat {
+  /// What a stamp can hold.
+  static let wallMillisecondsMax: UInt64 = (1 << 48) - 1
+
   func write(to writer: inout ByteWriter) {
     writer.writeVarint(view)
-    writer.write((speaker == nil ? 0 : 1) | (beat == nil ? 0 : 2))
+    writer.write(
+      (speaker == nil ? 0 : 1) | (beat == nil ? 0 : 2) | (wallMilliseconds == 0 ? 0 : 4) | (unheard.isEmpty ? 0 : 8)
+        | (wantsWord ? 16 : 0))
     if let speaker { writer.writeVarint(UInt64(speaker.value)) }
     if let beat {
       writer.writeVarint(beat.promise.value)
       writer.writeVarint(beat.head.sequence)
       writer.write(beat.head.hash)
+    }
+    if wallMilliseconds != 0 { writer.writeVarint(wallMilliseconds) }
+    if !unheard.isEmpty {
+      writer.writeVarint(UInt64(unheard.count))
+      for origin in unheard { writer.writeVarint(UInt64(origin.value)) }
     }
     writer.writeVarint(UInt64(acks.count))
     for ack in acks {
@@ -253,10 +284,22 @@ extension Heartbeat {
   init(from reader: inout ByteReader) throws(CodecError) {
     view = try reader.readVarint("view")
     let flags = try reader.readByte("heartbeat flags")
-    guard flags < 4 else { throw .invalid(field: "heartbeat flags") }
+    guard flags < 32 else { throw .invalid(field: "heartbeat flags") }
     speaker = flags & 1 != 0 ? try reader.readOrigin() : nil
     beat =
       flags & 2 != 0 ? Beat(promise: Stamp(try reader.readVarint("promise")), head: try reader.readHead()) : nil
+    wallMilliseconds = flags & 4 != 0 ? try reader.readVarint("clock", max: Self.wallMillisecondsMax) : 0
+    unheard = []
+    if flags & 8 != 0 {
+      for _ in 0..<(try reader.readVarint("unheard count", max: UInt64(Limits.membersMax))) {
+        unheard.append(try reader.readOrigin())
+      }
+    }
+    // One way to write each.
+    guard flags & 4 == 0 || wallMilliseconds != 0, flags & 8 == 0 || !unheard.isEmpty else {
+      throw .invalid(field: "heartbeat flags")
+    }
+    wantsWord = flags & 16 != 0
     acks = []
     for _ in 0..<(try reader.readCount("ack count")) {
       acks.append(Ack(origin: try reader.readOrigin(), head: try reader.readHead()))

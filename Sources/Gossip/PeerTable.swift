@@ -33,6 +33,18 @@ struct PeerState: Sendable {
   var heardView: UInt64?
   /// When it was told all acks last.
   var lastFullMicroseconds: UInt64 = 0
+  /// When it sent a heartbeat last.
+  var heardMicroseconds: UInt64 = 0
+  /// The member as which it speaks.
+  var speaker: OriginIndex?
+  /// Whom it does not hear, and asks this node for; whether it asks for this node's own word.
+  var wants: [OriginIndex] = []
+  var wantsWord = false
+  /// What of the kind it was asked for last.
+  var toldUnheard: [OriginIndex] = []
+  var toldWantsWord = false
+  /// Words that it was told, each member's newest.
+  var toldWords: [ToldWord] = []
 
   /// A new connection: TCP may have lost what the last one was given.
   mutating func connect(isMember: Bool) {
@@ -46,6 +58,13 @@ struct PeerState: Sendable {
     heardView = nil
     lastHeartbeatMicroseconds = 0
     lastFullMicroseconds = 0
+    heardMicroseconds = 0
+    speaker = nil
+    wants = []
+    wantsWord = false
+    toldUnheard = []
+    toldWantsWord = false
+    toldWords = []
   }
 
   /// It was asked for `asked` and gave entries through `through`: less than nothing new means that it has no more.

@@ -24,11 +24,17 @@ struct Repairs: Sendable {
     /// The last answer was cut at its limit: go on at once.
     var goesOn = false
     var heldWhenAsked: UInt64 = 0
+    /// Who was asked last and brought nothing in time: its link may be dead one way.
+    var avoided: PeerIndex?
+    /// It is in `open`.
+    var isOpen = false
     /// Where the log ends for ever; what is beyond is void.
     var cut = UInt64.max
   }
 
   private var wants: [Want] = []
+  /// Places of wants that may have to be looked at, ascending.
+  private var open: [Int] = []
 
   private mutating func reserve(_ origin: OriginIndex) {
     while wants.count <= origin.int { wants.append(Want()) }
@@ -38,6 +44,9 @@ struct Repairs: Sendable {
     reserve(origin)
     wants[origin.int].known = max(wants[origin.int].known, min(sequence, wants[origin.int].cut))
     if offered { wants[origin.int].isOffered = true }
+    guard !wants[origin.int].isOpen else { return }
+    wants[origin.int].isOpen = true
+    open.insert(origin.int, at: open.firstIndex { $0 > origin.int } ?? open.count)
   }
 
   /// An origin's log ends at `sequence`, whatever anybody says.
@@ -59,7 +68,7 @@ struct Repairs: Sendable {
     reserve(origin)
     if wants[origin.int].askedPeer == peer {
       wants[origin.int].askedPeer = nil
-      wants[origin.int].goesOn = true
+      wants[origin.int].goesOn = wants[origin.int].isOpen
     }
   }
 
@@ -78,7 +87,8 @@ struct Repairs: Sendable {
     _ generator: inout SeededGenerator
   ) -> [(peer: PeerIndex, range: LogRange)] {
     var requests: [(PeerIndex, LogRange)] = []
-    for index in wants.indices {
+    var closed = 0
+    for index in open {
       let origin = OriginIndex(UInt32(index))
       let have = held(origin)
       guard wants[index].known > have else {
@@ -86,6 +96,8 @@ struct Repairs: Sendable {
         wants[index].askedPeer = nil
         wants[index].isOffered = false
         wants[index].goesOn = false
+        wants[index].isOpen = false
+        closed += 1
         continue
       }
       if wants[index].askedPeer != nil {
@@ -94,13 +106,15 @@ struct Repairs: Sendable {
           wants[index].deadline = now + Self.patienceMicroseconds
         }
         if have < wants[index].askedThrough && now < wants[index].deadline { continue }
+        wants[index].avoided = have < wants[index].askedThrough ? wants[index].askedPeer : nil
         wants[index].askedPeer = nil
       }
       let since = wants[index].missingSince ?? now
       wants[index].missingSince = since
       let grace = wants[index].isOffered ? Self.offerGraceMicroseconds : Self.graceMicroseconds
       guard wants[index].goesOn || now >= since + grace else { continue }
-      let candidates = holders(origin, have)
+      var candidates = holders(origin, have)
+      if candidates.count > 1, let avoided = wants[index].avoided { candidates.removeAll { $0 == avoided } }
       guard !candidates.isEmpty else {
         // Nobody who is there has it, or somebody said so and could not show it. Whoever comes will say it again.
         wants[index].known = have
@@ -116,6 +130,7 @@ struct Repairs: Sendable {
       wants[index].goesOn = false
       requests.append((peer, LogRange(origin: origin, from: have + 1, through: wants[index].known)))
     }
+    if closed > 0 { open.removeAll { !wants[$0].isOpen } }
     return requests
   }
 }

@@ -29,7 +29,8 @@ public struct LeaseBallot: Hashable, Comparable, Sendable, CustomStringConvertib
 /// One member's part of the join mutex: to whom it has lent its vote, and until when.
 ///
 /// The mutex keeps joiners from duelling; what is decided does not rest on it. So it lives in memory: a member that has
-/// restarted lends nothing for the length of a lease, as it may have lent before. A lease is one view's.
+/// restarted lends nothing for the length of a lease, as it may have lent before, unless it has never promised anything
+/// in its life. A lease is one view's.
 /// Source: DESIGN 7.
 public struct JoinMutex: Sendable {
   public enum Answer: Hashable, Sendable {

@@ -66,7 +66,14 @@ extension ViewChange {
     // Admitted already, if only the base were here.
     guard let joiner, entering == nil, target == nil else { return }
     switch joiner.state {
-    case .resting(let until): if now >= until { askForLease(now, &effects) }
+    case .resting(let until):
+      guard hearsMajority else {
+        // It is not others that were faster: once there is a majority, it is asked at once.
+        self.joiner?.attempts = 0
+        self.joiner?.state = .resting(untilMicroseconds: now)
+        return
+      }
+      if now >= until { askForLease(now, &effects) }
     case .asking(let since):
       let patience = ViewLimits.leaseRequestMicroseconds << min(joiner.attempts, 8)
       if now >= since + min(patience, ViewLimits.leaseRequestMicrosecondsMax) {

@@ -7,7 +7,7 @@ extension ViewChange {
   mutating func propose(
     _ change: MembershipWish, fence: LeaseBallot?, _ now: UInt64, _ effects: inout [ViewEffect]
   ) {
-    guard isVoting, target == nil, !change.isEmpty else { return }
+    guard isVoting, target == nil, !change.isEmpty, hearsMajority else { return }
     wish.merge(change)
     if let fence { self.fence = max(fence, self.fence ?? fence) }
     // Another ballot is under way: it ends, or the wish comes with the ballot that ends it.
@@ -24,6 +24,7 @@ extension ViewChange {
       return
     }
     if defects.contains(.noTakeover) { return }
+    guard hearsMajority else { return rearm(now) }
     attempts += 1
     // What is decided already only has to be fetched.
     guard target == nil else { return rearm(now) }
@@ -97,14 +98,17 @@ extension ViewChange {
     var wish = wish
     // Whoever promises lives; only oneself may ask to go all the same.
     wish.removals.removeAll { heard.contains($0) && $0 != me }
-    if let value = value.successor(wish, promises: promises, defects) {
+    let canExpel = heard.count { !wish.expulsions.contains($0) } >= view.majority
+    if canExpel || wish.expulsions.isEmpty,
+      let value = value.successor(wish, promises: promises, of: heard, defects)
+    {
       let alive = value.members.count { heard.contains($0.origin) || $0.origin.int >= self.value.origins.count }
       if alive >= value.view.majority { return value }
     }
     let until = current.startedMicroseconds + ViewLimits.promiseMicroseconds
     guard heard.count == view.members.count || now >= until else { return nil }
     // A wish that cannot be fulfilled must not keep the wedge from ending.
-    return value.successor(MembershipWish(), promises: promises, defects)
+    return value.successor(MembershipWish(), promises: promises, of: heard, defects)
   }
 
   mutating func refused(
@@ -190,7 +194,9 @@ extension ViewChange {
       let failures = value.origins.indices.count {
         $0 < member.int && value.origins[$0].publicKey == key && value.base[$0].sequence == 0
       }
-      let patience = ViewLimits.firstBeatMicroseconds << min(UInt64(failures), ViewLimits.firstBeatDoublingsMax)
+      let usual = ViewLimits.firstBeatMicroseconds << min(UInt64(failures), ViewLimits.firstBeatDoublingsMax)
+      let longest = ViewLimits.firstBeatMicroseconds << ViewLimits.firstBeatDoublingsMax
+      let patience = min(max(usual, 2 * changeMicroseconds), longest)
       let stagger = min(UInt64(rank), ViewLimits.ranksStaggeredMax) * ViewLimits.wedgeMicrosecondsPerRank
       probation.append((member, now + patience + stagger))
     }
@@ -198,7 +204,7 @@ extension ViewChange {
 
   mutating func giveUpSilentNewcomers(_ now: UInt64, _ effects: inout [ViewEffect]) {
     let silent = probation.filter { now >= $0.untilMicroseconds }.map(\.member)
-    guard !silent.isEmpty else { return }
+    guard !silent.isEmpty, hearsMajority else { return }
     // A change that is under way may end without this wish: they stay under watch.
     let again = now + ViewLimits.wedgeMicroseconds
     probation = probation.map { silent.contains($0.member) ? ($0.member, again) : $0 }

@@ -170,6 +170,8 @@ extension ViewChange {
     guard let (persist, decision, identity) = entering, persist <= durable else { return }
     entering = nil
     let before = value
+    let spent = now - (wedgedSinceMicroseconds ?? now)
+    changeMicroseconds = max(spent, changeMicroseconds / 2)
     leaveView()
     records.view = decision
     records.promise = nil

@@ -69,6 +69,8 @@ public struct ViewChange: Sendable {
   public struct Configuration: Sendable {
     public var cluster: Hash256
     public var seed: UInt64
+    /// This store has never promised anything: no vote of it for a joiner can be out.
+    public var isFirstStart = false
     package var defects: ViewDefects = []
     public init(cluster: Hash256, seed: UInt64) {
       self.cluster = cluster
@@ -113,6 +115,10 @@ public struct ViewChange: Sendable {
   var roundSeen: UInt64 = 0
   var attempts: UInt64 = 0
   var wedgeDeadline: UInt64?
+  /// Members that are there to be heard now, this one among them, as far as whoever runs this can tell.
+  ///
+  /// Without a majority no ballot is begun: it would decide nothing, and wedge those few that it reaches.
+  public var membersHeard = Int.max
 
   // Learning
   /// The newest decision that is not entered yet.
@@ -124,6 +130,10 @@ public struct ViewChange: Sendable {
   var joiner: Joiner?
   /// New members that have not beaten yet, and when to give them up.
   var probation: [(member: OriginIndex, untilMicroseconds: UInt64)] = []
+  /// Since when this node is wedged, and how long changes of views take here of late. Where deciding on a member is slow,
+  /// so is its first beat.
+  var wedgedSinceMicroseconds: UInt64?
+  var changeMicroseconds: UInt64 = 0
 
   struct PendingAccept: Sendable {
     var ballot: Ballot
@@ -187,11 +197,12 @@ public struct ViewChange: Sendable {
     case .tick: tick(now, &effects)
     }
     runLoopback(now, &effects)
+    if isWedged, wedgedSinceMicroseconds == nil { wedgedSinceMicroseconds = now }
   }
 
   private mutating func start(_ now: UInt64, _ effects: inout [ViewEffect]) {
     hasStarted = true
-    mutex = JoinMutex(nowMicroseconds: now, hasRestarted: true, configuration.defects)
+    mutex = JoinMutex(nowMicroseconds: now, hasRestarted: !configuration.isFirstStart, configuration.defects)
     if let promise = promised { roundSeen = promise.round }
     if isWedged {
       effects.append(.wedged(view: view.number))
@@ -241,6 +252,9 @@ public struct ViewChange: Sendable {
   /// What was accepted in this view.
   var accepted: AcceptedRecord? { records.accepted?.view == view.number ? records.accepted : nil }
 
+  /// Whether a ballot has any prospect.
+  var hearsMajority: Bool { membersHeard >= view.majority || defects.contains(.proposesAlone) }
+
   /// Whether this node may vote and propose in its view.
   var isVoting: Bool { me != nil && entering == nil }
 
@@ -275,6 +289,7 @@ public struct ViewChange: Sendable {
   /// Forgets all that belongs to one view.
   mutating func leaveView() {
     isWedged = false
+    wedgedSinceMicroseconds = nil
     facts = nil
     promisePersist = 0
     acceptedPersist = 0
@@ -398,9 +413,10 @@ public struct ViewChange: Sendable {
   /// Starts the wait for the end of a wedge again: something has happened.
   mutating func rearm(_ now: UInt64) {
     guard let me, let rank = rank(of: me), isWedged else { return }
+    // Where answers take long, taking over early only makes the change begin again, without whom it was to admit.
+    let patience = min(max(ViewLimits.wedgeMicroseconds, changeMicroseconds / 2), ViewLimits.wedgeMicrosecondsMax)
     let base =
-      ViewLimits.wedgeMicroseconds
-      + min(UInt64(rank), ViewLimits.ranksStaggeredMax) * ViewLimits.wedgeMicrosecondsPerRank
+      patience + min(UInt64(rank), ViewLimits.ranksStaggeredMax) * ViewLimits.wedgeMicrosecondsPerRank
     let doublings = min(attempts, ViewLimits.wedgeDoublingsMax)
     wedgeDeadline = now + (base + generator.below(ViewLimits.wedgeJitterMicroseconds)) << doublings
   }

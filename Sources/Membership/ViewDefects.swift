@@ -29,4 +29,6 @@ package struct ViewDefects: OptionSet, Hashable, Sendable {
   package static let noTakeover = ViewDefects(rawValue: 1 << 10)
   /// A node takes the decision that admitted its old disk for its own.
   package static let ignoresToken = ViewDefects(rawValue: 1 << 11)
+  /// A member proposes although it hears no majority.
+  package static let proposesAlone = ViewDefects(rawValue: 1 << 12)
 }

@@ -184,9 +184,11 @@ public enum ViewRecord: Hashable, Sendable {
   case ceiling(Stamp)
   /// The last round in which this node asked for the join mutex.
   case leaseRound(UInt64)
+  /// What is void of this node's own logs and not sent again yet.
+  case resubmission(ResubmissionRecord)
 
   public enum Key: String, CaseIterable, Sendable {
-    case store, identity, view, promise, accepted
+    case store, identity, view, promise, accepted, resubmission
     case ceiling = "clock_ceiling"
     case leaseRound = "lease_round"
   }
@@ -200,6 +202,7 @@ public enum ViewRecord: Hashable, Sendable {
     case .accepted: .accepted
     case .ceiling: .ceiling
     case .leaseRound: .leaseRound
+    case .resubmission: .resubmission
     }
   }
 
@@ -221,6 +224,7 @@ public enum ViewRecord: Hashable, Sendable {
       accepted.value.write(to: &writer)
     case .ceiling(let stamp): writer.writeFixed(stamp.value)
     case .leaseRound(let round): writer.writeVarint(round)
+    case .resubmission(let resubmission): resubmission.write(to: &writer)
     }
     return writer.bytes
   }
@@ -247,6 +251,7 @@ public enum ViewRecord: Hashable, Sendable {
           view: try reader.readViewNumber(), ballot: try reader.readBallot(), value: try ViewValue(from: &reader)))
     case .ceiling: self = .ceiling(Stamp(try reader.readFixed("clock ceiling")))
     case .leaseRound: self = .leaseRound(try reader.readVarint("lease round", max: ViewLimits.numberMax))
+    case .resubmission: self = .resubmission(try ResubmissionRecord(from: &reader))
     }
     try reader.expectEnd()
   }
@@ -261,6 +266,8 @@ public struct ViewRecords: Hashable, Sendable {
   public var promise: PromiseRecord?
   public var accepted: AcceptedRecord?
   public var leaseRound: UInt64 = 0
+  /// Of this store's sealed logs, what has to be sent again.
+  public var resubmission = ResubmissionRecord()
 
   /// A new store: a member of view 0 if it was made for one, else nobody yet.
   public init(store: StoreToken, genesis: Decision, publicKey: PublicKey) {
@@ -281,6 +288,7 @@ public struct ViewRecords: Hashable, Sendable {
     case .accepted(let accepted): self.accepted = accepted
     case .ceiling: break
     case .leaseRound(let round): leaseRound = round
+    case .resubmission(let resubmission): self.resubmission = resubmission
     }
   }
 

@@ -12,6 +12,8 @@ public enum ViewLimits {
 
   /// A wedge that has lasted this long is ended by whoever is in it.
   public static let wedgeMicroseconds: UInt64 = 200_000
+  /// Longer, half as long as changes took of late, but at most this.
+  public static let wedgeMicrosecondsMax: UInt64 = 2_000_000
   /// Later by this for each rank (the first `ranksStaggeredMax` of them), and by a random part of `wedgeJitter…`.
   public static let wedgeMicrosecondsPerRank: UInt64 = 15_000
   public static let ranksStaggeredMax: UInt64 = 16
@@ -121,16 +123,23 @@ public struct ViewFacts: Hashable, Sendable {
 
 /// What the next view should differ in.
 public struct MembershipWish: Hashable, Sendable {
+  /// Who is silent: whoever is heard after all stays.
   public var removals: [OriginIndex]
+  /// Who has to go although it is there.
+  public var expulsions: [OriginIndex]
   public var admissions: [Admission]
-  public init(removals: [OriginIndex] = [], admissions: [Admission] = []) {
+  public init(
+    removals: [OriginIndex] = [], expulsions: [OriginIndex] = [], admissions: [Admission] = []
+  ) {
     self.removals = removals
+    self.expulsions = expulsions
     self.admissions = admissions
   }
-  public var isEmpty: Bool { removals.isEmpty && admissions.isEmpty }
+  public var isEmpty: Bool { removals.isEmpty && expulsions.isEmpty && admissions.isEmpty }
 
   mutating func merge(_ other: MembershipWish) {
     for origin in other.removals where !removals.contains(origin) { removals.append(origin) }
+    for origin in other.expulsions where !expulsions.contains(origin) { expulsions.append(origin) }
     for admission in other.admissions {
       admissions.removeAll { $0.publicKey == admission.publicKey }
       admissions.append(admission)
@@ -233,11 +242,16 @@ public struct ViewValue: Hashable, Sendable {
   /// - Parameter promises: of more than half of this view's members.
   /// - Returns: nil if the wish cannot be fulfilled: nobody would be left, or there is no room.
   /// - Source: DESIGN 7; `Tests/Model`, rule 10.
-  func successor(_ wish: MembershipWish, promises: [ViewFacts], _ defects: ViewDefects = []) -> ViewValue? {
+  func successor(
+    _ wish: MembershipWish, promises: [ViewFacts], of promisers: [OriginIndex] = [], _ defects: ViewDefects = []
+  ) -> ViewValue? {
     precondition(promises.count >= view.majority || defects.contains(.tooFewSigners), "a majority has promised")
     var base = base
-    for facts in promises where !defects.contains(.baseWithoutAcks) {
-      for (place, head) in facts.acks.enumerated() where place < base.count {
+    for (index, facts) in promises.enumerated() where !defects.contains(.baseWithoutAcks) {
+      // Where a majority without an author has promised, one of them has acked whatever is final of its log. What only
+      // the author holds may be what nobody else believes.
+      let author = promises.count > view.majority && index < promisers.count ? promisers[index] : nil
+      for (place, head) in facts.acks.enumerated() where place < base.count && place != author?.int {
         // A sealed log's base never changes again.
         guard contains(OriginIndex(UInt32(place))), head.sequence > base[place].sequence else { continue }
         base[place] = head
@@ -255,7 +269,7 @@ public struct ViewValue: Hashable, Sendable {
     .sorted { $0.publicKey.nodeID < $1.publicKey.nodeID }
     // Never two origins of one node.
     members.removeAll { member in
-      wish.removals.contains(member.origin)
+      wish.removals.contains(member.origin) || wish.expulsions.contains(member.origin)
         || admissions.contains { $0.publicKey == self.origins[member.origin.int].publicKey }
     }
     for admission in admissions {

@@ -32,6 +32,8 @@ public struct NodeConfiguration: Sendable {
   public var retainedEntries: UInt64?
   public var seed: UInt64
   public var logger: Logger
+  /// Where it kills itself while it joins, to be looked at; nil for a node that is to live.
+  public var diesAt: DeathPoint?
 
   public init(
     genesis: Genesis, name: String, key: Ed25519, dataDirectory: String, listen: Address, peers: [Address] = [],
@@ -46,4 +48,12 @@ public struct NodeConfiguration: Sendable {
     self.seed = seed
     self.logger = logger
   }
+}
+
+/// A step of joining at which a node may be told to die.
+public enum DeathPoint: String, Sendable, CaseIterable {
+  /// It has just taken the join mutex.
+  case lease
+  /// It is a member, as it has just learnt, and has said nothing yet.
+  case decided
 }

@@ -132,6 +132,9 @@ extension NodeServer {
     status.cutFrom = cutNames
     status.bytesSent = figures.bytesSent
     status.messagesSent = figures.messagesSent
+    status.viewEnteredAt = history.viewEnteredAt
+    status.events = history.events
+    status.pauses = history.pauses
     return status
   }
 

@@ -179,10 +179,14 @@ extension NodeServer {
         try store.order(account: account, clientOrderID: id)?.dot
         ?? replica.withBook { $0.order(account: account, clientOrderID: id) }
     }
-    guard let dot, let detail = try detail(of: dot, withFills: true, isFinal: isFinal), detail.account == account else {
+    guard let dot, var detail = try detail(of: present(dot, account), withFills: true, isFinal: isFinal),
+      detail.account == account
+    else {
       let missing = isFinal ? "no such order of account \(account) is final" : "no such order of account \(account)"
       return session.refuse(number, .notFound, missing)
     }
+    // The client goes on to know it as it asked for it.
+    detail.dot = dot
     session.say(.answer(request: number, .order(detail)))
   }
 
@@ -213,13 +217,16 @@ extension NodeServer {
   /// - Parameter wantsFinal: leaves out what tentative entries have done; nil for an order that is one itself.
   private func detail(of dot: Dot, withFills: Bool, isFinal wantsFinal: Bool) throws -> OrderDetail? {
     let stored = try store.order(dot)
-    if wantsFinal, stored == nil { return nil }
+    let void = stored == nil && replica.entry(dot) == nil ? try store.voidEntry(dot) : nil
+    if wantsFinal, stored == nil, void == nil { return nil }
     let order: Order
     let stamp: Stamp
     if let stored {
       (order, stamp) = (stored.order, stored.stamp)
     } else if let entry = replica.entry(dot), case .command(.order(let young)) = entry.payload {
       (order, stamp) = (young, entry.stamp)
+    } else if let void, case .command(.order(let cutOff)) = void.payload {
+      (order, stamp) = (cutOff, void.stamp)
     } else {
       return nil
     }
@@ -239,7 +246,11 @@ extension NodeServer {
     var isFinal = stored != nil && tentative == nil
     let resting = replica.withBook { $0.order(dot) }
     let isDue = order.expiry != .zero && order.expiry <= replica.viewStamp
-    if isDue && (resting != nil || now.state == .expired) {
+    if void != nil, !order.isResubmittable {
+      (now.state, now.reason) = (.rejected, RejectReason.sealed.rawValue)
+      isFinal = true
+    }
+    if isDue && (resting != nil || now.state == .expired || void != nil && order.isResubmittable) {
       // It has expired for good, whether or not there is a final entry yet that takes it out of the book.
       now.state = .expired
       now.filledLots = resting?.filledLots ?? now.filledLots
@@ -257,6 +268,14 @@ extension NodeServer {
       filledLots: now.filledLots, status: OrderStatus(rawValue: now.state.rawValue) ?? .pending,
       reason: now.reason, fills: fills.suffix(ClientLimits.fillsMax),
       fillsOmitted: UInt64(max(0, fills.count - ClientLimits.fillsMax)))
+  }
+
+  /// The dot that an order has now: another one if it was void and was sent again, or was a repeat then.
+  private func present(_ dot: Dot, _ account: AccountID) throws -> Dot {
+    if try store.order(dot) != nil || replica.entry(dot) != nil { return dot }
+    if let now = replica.withBook({ $0.order(account: account, named: dot) }) { return now }
+    guard let again = try store.order(account: account, firstDot: dot) else { return dot }
+    return again.rejectReason == .repeated ? again.refersTo : again.dot
   }
 
   func marketTrade(_ fill: AuditFill) -> MarketTrade {

@@ -32,13 +32,16 @@ extension NodeServer {
     let lowered = finality.loweredFinalStamp
     if lowered != nil || !report.damages.isEmpty {
       settings.finalStamp = lowered ?? settings.finalStamp
-      if !report.damages.isEmpty { try becomeAnother(&settings) }
+      // Of an origin that no view here knows yet, nothing was vouched for: only its chain's beginning is missing.
+      if report.damages.contains(where: { $0.origin.int < origins }) { try becomeAnother(&settings) }
       try makeReplica(settings, snapshot)
       auditQueue.removeAll()
       report = try readLog(settings, from: bases) { _ in }
     }
     input(.recovered)
     collectFinal()
+    let status = replica.status
+    history = NodeHistory(view: status.view, members: status.members, me: status.me)
     logger.info(
       "log read",
       metadata: [
@@ -96,7 +99,7 @@ extension NodeServer {
     // Who is alone has nobody to fetch from: what is damaged of its own log is lost for good, and a person must decide.
     let sole =
       value.members.count == 1 && value.origins[value.members[0].origin.int].publicKey == configuration.key.publicKey
-    return try store.recover(
+    let report = try store.recover(
       own: sole ? value.members[0].origin : nil, chainStart: { $0.int < starts.count ? starts[$0.int] : .zero },
       base: bases
     ) { batch in
@@ -104,5 +107,11 @@ extension NodeServer {
       input(.recover(batch))
       if replica.finalRunCount > 100_000 { collectFinal() }
     }
+    for tail in settings.records.resubmission.tails {
+      for batch in try store.voidBatches(of: tail.origin, from: tail.first, through: tail.last) {
+        input(.recoverVoid(batch))
+      }
+    }
+    return report
   }
 }

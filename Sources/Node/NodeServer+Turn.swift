@@ -1,5 +1,6 @@
 import Client
 import EventLog
+import Glibc
 import Gossip
 import NIOCore
 import Primitives
@@ -31,6 +32,7 @@ extension NodeServer {
     replica.step(.flush, now: Self.now(), &effects)
     let stepped = NIODeadline.now()
     carryOut()
+    history.endTurn(final: replica.finalStamp, isWaiting: replica.isBusy)
     collectFinal()
     serveReads()
     let ended = NIODeadline.now()
@@ -117,7 +119,10 @@ extension NodeServer {
       sessions[session]?.say(
         .refused(RefusedRun(firstRequest: firstRequest, count: count, refusal: reason.refusal)))
     case .report(let session, let reports, _): sessions[session]?.say(reports)
-    case .notice(let notice): log(notice)
+    case .notice(let notice):
+      if configuration.diesAt == .decided, history.isAdmitted(by: notice) { die() }
+      history.note(notice)
+      log(notice)
     case .halt(let reason): fail(reason)
     case .left:
       logger.notice("this node has left the cluster")
@@ -130,12 +135,19 @@ extension NodeServer {
     case .bookMismatch, .fork, .attestationDiffers, .checkpointChanged, .checkpointContradicted, .fillDiffers,
       .badSnapshot:
       logger.error("\(notice)")
-    case .badBatch, .badSignature, .badAddress, .quarantined, .unprovenClaim, .gaveUp, .sealed, .voided, .diskLost,
-      .fillMissing:
+    case .badBatch, .badSignature, .badWord, .badAddress, .quarantined, .unbelieved, .unprovenClaim, .gaveUp, .sealed,
+      .voided, .diskLost, .fillMissing, .voidTailLost:
       logger.warning("\(notice)")
-    case .deepRollback, .entered, .needsSnapshot, .fetchesSnapshot: logger.notice("\(notice)")
+    case .deepRollback, .entered, .resubmitted, .needsSnapshot, .fetchesSnapshot: logger.notice("\(notice)")
     case .suspected, .heardAgain, .wedged: logger.info("\(notice)")
     }
+  }
+
+  /// As a crash would, for those who want to see what the others make of it.
+  private func die() -> Never {
+    kill(getpid(), SIGKILL)
+    // The signal may take a moment; nothing may be said meanwhile.
+    while true { pause() }
   }
 
   // MARK: To peers
@@ -144,6 +156,10 @@ extension NodeServer {
 
   func send(_ message: PeerMessage, to peer: PeerIndex) {
     guard let link = link(peer) else { return }
+    // What it asks of a sponsor shows that it has just taken the join mutex.
+    if configuration.diesAt == .lease, case .view(let said) = message, case .join = said.message {
+      die()
+    }
     figures.messagesSent += 1
     if case .batch(let sealed) = message {
       // The same batch goes to several peers: encode its frame once.
@@ -200,7 +216,10 @@ extension RefusalReason {
   var refusal: RequestRefusal {
     switch self {
     case .notReady:
-      RequestRefusal(.notReady, "this node is starting and has not heard from the others; try again in a second")
+      RequestRefusal(
+        .notReady,
+        "this node is starting and has not heard from the others, or sends again what it took before it was sealed; "
+          + "try again in a second")
     case .tailFull:
       RequestRefusal(
         .tailFull, "too many entries are tentative: finality has stopped; is a majority of members running?")

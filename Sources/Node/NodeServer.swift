@@ -78,6 +78,7 @@ public final class NodeServer: @unchecked Sendable {
   /// Injected: looked up only.
   var cutLinks: [NodeID: CutLink.Direction] = [:]
   var figures = NodeFigures()
+  var history = NodeHistory(view: 0, members: [], me: nil)
   var lastClientSweep = NIODeadline.now()
 
   let stopped: EventLoopPromise<String?>

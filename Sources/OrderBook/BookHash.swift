@@ -11,9 +11,10 @@ import Primitives
 ///          of an iceberg (512): display u64, visible u64
 ///          if time-in-force is good-till-date: expiry u64
 ///          of a stop that waits (1024): limit price u64 or 0, key of the entry since which it waits: stamp, origin
-///          if it has one (2048): client order id, fingerprint u64
+///          if it has one (2048): its first name, fingerprint u64
+///          if it has others (4096): count u32, and so many dots, the newest name first
 ///          flags: 1 sell, 2 post-only, 4 × time-in-force (2 bits), 16 × type (2), 64 × self-trade prevention (3), 512,
-///                 1024 and 2048 as above
+///                 1024, 2048 and 4096 as above
 /// block    H(1, orders u32, each order), a run of one level's queue, oldest first. An order ends its block if the mix
 ///          of its dot has its low 4 bits zero, or the block has 64 orders; the last one ends it anyway.
 /// level    H(2, price u64, orders u64, sum of open quantities u128, blocks u32, each block)
@@ -28,13 +29,14 @@ import Primitives
 /// ids      H(8, records u64, buckets u32, each bucket). The records in the window by rising key; a bucket is those of
 ///          one second: H(7, second u64, records u64, blocks u32, each block); a block is H(6, records u32, each
 ///          record) and ends as a block of orders does, by the low 4 bits of its record's dot, or with 64 records.
-///          record: dot, account u64, fingerprint u64, client order id
+///          record: dot, account u64, fingerprint u64, name
 /// stones   H(10, tombstones u64, blocks u32, each block), oldest first; block: H(9, tombstones u32, each): 64 each.
 ///          tombstone: second u64, account u64, dot, client order id
 /// root     H(11, books u32, each book in order of definition, ids, stones)
 /// ```
 ///
-/// A client order id is its kind `u8` (0 none, 1 integer, 2 text), then the integer `u64` or length `u8` and UTF-8. The
+/// A client order id is its kind `u8` (0 none, 1 integer, 2 text), then the integer `u64` or length `u8` and UTF-8. A
+/// name is a client order id, or 3 `u8` and a dot: one that the order had before, or that of a repeat of it. The
 /// mix of a dot is the finaliser of SplitMix64 over `sequence + origin × 0x9E3779B97F4A7C15` (modulo 2^64). Neither the
 /// applied sequences nor the clock are in it: the log's own hashes speak for them.
 enum HashTag {
@@ -51,7 +53,9 @@ enum HashTag {
   static let root: UInt8 = 11
 
   static let blockMax = 64
-  static let hasClientOrderID: UInt32 = 2048
+  static let hasName: UInt32 = 2048
+  static let hasOtherNames: UInt32 = 4096
+  static let dotName: UInt8 = 3
 
   /// Does the order or record that `dot` names end its block?
   @inline(__always) static func endsBlock(_ sequence: UInt64, _ origin: UInt32) -> Bool {

@@ -21,12 +21,29 @@ struct BookHasher: ~Copyable {
     block.put(order.openLots)
     block.put(order.filledLots)
     let record = order.clientRecord
-    block.put(UInt16(order.flags.bits | (record != noSlot ? HashTag.hasClientOrderID : 0)))
+    let others = record == noSlot ? noSlot : ids[record].nextName
+    block.put(
+      UInt16(
+        order.flags.bits | (record != noSlot ? HashTag.hasName : 0) | (others != noSlot ? HashTag.hasOtherNames : 0)))
     if order.terms != noSlot { put(orders[terms: order.terms], order.flags) }
     if record != noSlot {
       block.put(ids[record].id)
       block.put(ids[record].fingerprint)
+      if others != noSlot { put(namesFrom: others, ids) }
     }
+  }
+
+  @inline(never) private mutating func put(namesFrom newest: UInt32, _ ids: borrowing ClientIDIndex) {
+    let start = block.count
+    block.put(UInt32(0))
+    var count: UInt32 = 0
+    var record = newest
+    while record != noSlot {
+      block.put(ids[record].id.namedDot)
+      count += 1
+      record = ids[record].nextName
+    }
+    block.set(count, at: start)
   }
 
   @inline(never) private mutating func put(_ terms: OrderTerms, _ flags: OrderFlags) {

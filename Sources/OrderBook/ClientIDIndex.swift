@@ -1,6 +1,6 @@
 import Primitives
 
-/// One accepted order's client order id, and what is needed to answer a repeat.
+/// One name of an accepted order, and what is needed to answer a repeat: its client order id, or a dot (`namesDot`).
 struct ClientIDRecord {
   var id = ClientOrderID.none
   var sequence: UInt64 = 0
@@ -16,17 +16,22 @@ struct ClientIDRecord {
   var ordinal: UInt64 = 0
   /// Next older record in the same chain.
   var chain: UInt32 = noSlot
+  /// The record of the order's first name, which its slot names; none if this is it, or if that is gone.
+  var head: UInt32 = noSlot
+  /// Of a first name the newest other name; of that one the next older.
+  var nextName: UInt32 = noSlot
   /// Cleared when the record has left the window for good.
   var isInWindow = true
 
   var dot: Dot { Dot(origin: OriginIndex(origin), sequence: sequence) }
 }
 
-/// Client order ids by (account, id), newest first, and in order of acceptance.
+/// The names of orders by (account, name), newest first, and in order of acceptance.
 ///
-/// An id is remembered if and only if its order rests, or its record is in the window: its second is at most 600 before
-/// the clock's, and fewer than `Limits.clientOrderIDsMax` records are newer. The window is computed, never carried out:
-/// what has left it is deleted only when that can no longer be undone.
+/// Most orders have one name here or none; further ones hang on the first. A name is remembered if and only if its order
+/// rests, or its record is in the window: its second is at most 600 before the clock's, and fewer than
+/// `Limits.clientOrderIDsMax` records are newer. The window is computed, never carried out: what has left it is deleted
+/// only when that can no longer be undone.
 struct ClientIDIndex: ~Copyable {
   static let windowSeconds = Limits.clientOrderIDWindowMilliseconds / 1000
 
@@ -41,6 +46,8 @@ struct ClientIDIndex: ~Copyable {
   /// Ordinal of the oldest record in the ring, and the number of records ever made.
   private(set) var first: UInt64 = 0
   private(set) var total: UInt64 = 0
+  /// Records whose names are dots.
+  private(set) var dotNames = 0
   /// Records with an ordinal below this are as they were at the last `bookHash`.
   var unchangedBelow: UInt64 = 0
   /// How many records are remembered for the window; `Limits.clientOrderIDsMax` but in tests.
@@ -87,47 +94,76 @@ struct ClientIDIndex: ~Copyable {
     return noSlot
   }
 
-  /// Takes an id. It hides older records of the same name.
+  /// Takes a name. It hides older records of the same name.
+  /// - Parameter head: the record of the order's first name, or none if this is it.
   mutating func add(
-    _ dot: Dot, account: UInt64, _ id: ClientOrderID, fingerprint: UInt64, second: UInt64
+    _ name: ClientOrderID, _ dot: Dot, account: UInt64, fingerprint: UInt64, second: UInt64, head: UInt32
   ) -> UInt32 {
-    let record = enter(dot, account, id, fingerprint, second, ordinal: total)
+    let record = enter(name, dot, account, fingerprint, second, ordinal: total)
+    let chain = chain(account, name)
+    records[record].chain = chains[chain]
+    chains[chain] = record
+    if head != noSlot { hang(record, on: head, after: head) }
     if total - first == UInt64(ring.capacity) { widenRing() }
     ring[Int(total & UInt64(ring.capacity - 1))] = record
     total += 1
     return record
   }
 
-  /// Takes the id of an order that rests and whose record has left the window.
-  /// - Precondition: the id is not known, and `ordinal < first`.
+  /// Takes a name of an order that rests, whose record has left the window.
+  /// - Precondition: `ordinal < first`.
   mutating func addForgotten(
-    _ dot: Dot, account: UInt64, _ id: ClientOrderID, fingerprint: UInt64, second: UInt64, ordinal: UInt64
+    _ name: ClientOrderID, _ dot: Dot, account: UInt64, fingerprint: UInt64, second: UInt64, ordinal: UInt64
   ) -> UInt32 {
     precondition(ordinal < first, "the record is in the window")
-    let record = enter(dot, account, id, fingerprint, second, ordinal: ordinal)
+    let record = enter(name, dot, account, fingerprint, second, ordinal: ordinal)
     records[record].isInWindow = false
+    // Newer records of the same name are here already, and go on hiding it.
+    let chain = chain(account, name)
+    var newer = noSlot
+    var place = chains[chain]
+    while place != noSlot {
+      if records[place].ordinal > ordinal, records[place].id == name, records[place].account == account {
+        newer = place
+      }
+      place = records[place].chain
+    }
+    if newer == noSlot {
+      records[record].chain = chains[chain]
+      chains[chain] = record
+    } else {
+      records[record].chain = records[newer].chain
+      records[newer].chain = record
+    }
     return record
+  }
+
+  /// A record is one more name of the order of `head`, the next older one after `newer`, or the newest after the head.
+  mutating func hang(_ record: UInt32, on head: UInt32, after newer: UInt32) {
+    records[record].head = head
+    records[record].nextName = records[newer].nextName
+    records[newer].nextName = record
   }
 
   /// Starts with that many records made, of which none is remembered.
   /// - Precondition: nothing was added.
   mutating func begin(at ordinal: UInt64) {
-    precondition(total == 0, "ids were taken")
+    precondition(total == 0, "names were taken")
     first = ordinal
     total = ordinal
   }
 
+  /// A new record, in no chain yet.
   private mutating func enter(
-    _ dot: Dot, _ account: UInt64, _ id: ClientOrderID, _ fingerprint: UInt64, _ second: UInt64, ordinal: UInt64
+    _ name: ClientOrderID, _ dot: Dot, _ account: UInt64, _ fingerprint: UInt64, _ second: UInt64, ordinal: UInt64
   ) -> UInt32 {
     let record = allocate()
     // Half full at most: a new id mostly finds an empty chain and touches no other record.
     if indexed * 2 > mask { widenChains() }
-    let chain = chain(account, id)
     records[record] = ClientIDRecord(
-      id: id, sequence: dot.sequence, origin: dot.origin.value, account: account, fingerprint: fingerprint,
-      second: second, ordinal: ordinal, chain: chains[chain])
-    chains[chain] = record
+      id: name, sequence: dot.sequence, origin: dot.origin.value, account: account, fingerprint: fingerprint,
+      second: second, ordinal: ordinal)
+    if name.namesDot { dotNames += 1 }
     indexed += 1
     return record
   }
@@ -137,10 +173,11 @@ struct ClientIDIndex: ~Copyable {
     precondition(total > first, "no client order id to take back")
     let newest = record(at: total - 1)
     precondition(records[newest].references == 0, "the record is in use")
+    let head = records[newest].head
+    if head != noSlot { records[head].nextName = records[newest].nextName }
     total -= 1
     unchangedBelow = min(unchangedBelow, total)
-    unlink(newest)
-    release(newest)
+    delete(newest)
   }
 
   @inline(__always) mutating func retain(_ record: UInt32) { records[record].references += 1 }
@@ -149,10 +186,38 @@ struct ClientIDIndex: ~Copyable {
   @inline(__always) mutating func forget(_ record: UInt32) {
     precondition(records[record].references > 0, "the record is not in use")
     records[record].references -= 1
-    if records[record].references == 0 && !records[record].isInWindow {
-      unlink(record)
-      release(record)
+    if records[record].references == 0 && !records[record].isInWindow { deleteFirst(record) }
+  }
+
+  /// How many names an order has.
+  /// - Complexity: O(names).
+  func names(of head: UInt32) -> Int {
+    var count = 1
+    var record = records[head].nextName
+    while record != noSlot {
+      count += 1
+      record = records[record].nextName
     }
+    return count
+  }
+
+  /// A first name goes, and with it those others that only the order kept.
+  @inline(never) private mutating func deleteFirst(_ head: UInt32) {
+    var record = records[head].nextName
+    while record != noSlot {
+      let older = records[record].nextName
+      records[record].head = noSlot
+      records[record].nextName = noSlot
+      if !records[record].isInWindow { delete(record) }
+      record = older
+    }
+    delete(head)
+  }
+
+  private mutating func delete(_ record: UInt32) {
+    if records[record].id.namesDot { dotNames -= 1 }
+    unlink(record)
+    release(record)
   }
 
   /// Deletes what left the window before anything that may still be undone.
@@ -164,9 +229,9 @@ struct ClientIDIndex: ~Copyable {
       let oldest = record(at: first)
       if records[oldest].second + Self.windowSeconds >= second && settled - first <= recordsMax { return }
       first += 1
-      if records[oldest].references == 0 {
-        unlink(oldest)
-        release(oldest)
+      // The first name of a name that is not the first is older: it has gone, or its order keeps both.
+      if records[oldest].references == 0 && records[oldest].head == noSlot {
+        deleteFirst(oldest)
       } else {
         records[oldest].isInWindow = false
       }
@@ -242,13 +307,18 @@ struct ClientIDIndex: ~Copyable {
   /// - Complexity: O(records).
   func check(references: (UInt32) -> UInt32) throws(BrokenInvariant) {
     var found = 0
+    var named = 0
     for index in 0...mask {
       var record = chains[index]
       while record != noSlot {
         let value = records[record]
         try OrderBook.check(chain(value.account, value.id) == index, "a client order id is in the wrong chain")
         try OrderBook.check(value.references == references(record), "a client order id is not counted right")
-        try OrderBook.check(value.isInWindow || value.references > 0, "a forgotten client order id was kept")
+        let keeper = value.head == noSlot ? record : value.head
+        try OrderBook.check(
+          value.isInWindow || records[keeper].references > 0, "a forgotten client order id was kept")
+        try check(namesOf: record)
+        if value.id.namesDot { named += 1 }
         if value.isInWindow {
           try OrderBook.check(self.record(at: value.ordinal) == record, "the ring names another record")
         }
@@ -263,11 +333,30 @@ struct ClientIDIndex: ~Copyable {
       }
     }
     try OrderBook.check(found == indexed, "client order ids are lost")
+    try OrderBook.check(named == dotNames, "dots that are names are not counted right")
     try OrderBook.check(unchangedBelow <= total, "the hash is ahead of the client order ids")
     var last: UInt64 = 0
     for ordinal in first..<total {
       try OrderBook.check(records[record(at: ordinal)].second >= last, "client order ids are out of order")
       last = records[record(at: ordinal)].second
+    }
+  }
+}
+
+extension ClientIDIndex {
+  /// The names that hang on this one are the same order's, newest first.
+  private func check(namesOf head: UInt32) throws(BrokenInvariant) {
+    if self[head].head != noSlot { return }
+    var newer: UInt64 = .max
+    var record = self[head].nextName
+    while record != noSlot {
+      let value = self[record]
+      try OrderBook.check(value.head == head && value.references == 0, "a name hangs on another order's")
+      try OrderBook.check(value.id.namesDot && value.account == self[head].account, "a further name is no dot")
+      try OrderBook.check(value.dot == self[head].dot, "a name leads to another order")
+      try OrderBook.check(value.ordinal < newer && value.ordinal > self[head].ordinal, "names are out of order")
+      newer = value.ordinal
+      record = value.nextName
     }
   }
 }

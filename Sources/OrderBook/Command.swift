@@ -47,13 +47,15 @@ public struct Order: Hashable, Sendable {
   public var clientOrderID: ClientOrderID
   /// When the client made the order, milliseconds since 1970; given with a client order id, else 0.
   public var clientTimeMilliseconds: UInt64
+  /// `firstDot` in one word, so that an order takes no more than two cache lines: 20 bits of origin, 44 of sequence.
+  @usableFromInline var firstWord: UInt64 = 0
 
   @inlinable public init(
     instrument: Dot, account: AccountID, side: Side, type: OrderType = .limit,
     timeInForce: TimeInForce = .goodTillCancel, priceTicks: Int64, quantityLots: Int64,
     selfTradePrevention: SelfTradePrevention = .none, postOnly: Bool = false, stopPriceTicks: Int64 = 0,
     displayLots: Int64 = 0, expiry: Stamp = .zero, clientOrderID: ClientOrderID = .none,
-    clientTimeMilliseconds: UInt64 = 0
+    clientTimeMilliseconds: UInt64 = 0, firstDot: Dot = .none
   ) {
     self.instrument = instrument
     self.account = account
@@ -69,7 +71,32 @@ public struct Order: Hashable, Sendable {
     self.expiry = expiry
     self.clientOrderID = clientOrderID
     self.clientTimeMilliseconds = clientTimeMilliseconds
+    if !firstDot.isNone { self.firstDot = firstDot }
   }
+
+  /// Of an order that its node sends again because the first one is void: the first dot that it ever had, by which its
+  /// client knows it. Else none.
+  ///
+  /// It is a name of the order, as its client order id and its own dot are: whoever cancels one of them means this
+  /// order, and two orders of an account that share one are the same order, sent twice.
+  /// - Precondition of setting: none, or `Order.mayBeFirst`.
+  @inlinable public var firstDot: Dot {
+    get {
+      Dot(
+        origin: OriginIndex(UInt32(truncatingIfNeeded: firstWord &>> 44)), sequence: firstWord & Order.firstSequenceMax)
+    }
+    set {
+      precondition(newValue == .none || Order.mayBeFirst(newValue), "no order was ever called that")
+      firstWord = UInt64(newValue.origin.value) &<< 44 | newValue.sequence
+    }
+  }
+
+  /// Whether a dot may be a `firstDot`: its origin is below 2^20, its sequence from 1 to 2^44 - 1.
+  @inlinable public static func mayBeFirst(_ dot: Dot) -> Bool {
+    !dot.isNone && dot.origin.value < 1 << 20 && dot.sequence <= firstSequenceMax
+  }
+
+  @usableFromInline static var firstSequenceMax: UInt64 { 1 << 44 - 1 }
 }
 
 /// Takes an order out of the book.
@@ -78,7 +105,7 @@ public struct Cancel: Hashable, Sendable {
   public var target: OrderReference
   /// A stamp at or after the target's, if the sender knows one: then the target was applied before this cancel, and an
   /// unknown target is rejected. Zero if it does not: an unknown target leaves a tombstone, and the order is cancelled
-  /// when it comes.
+  /// when it comes. So does an unknown dot in any case: what the sender knows of may be void, and come again.
   public var targetStamp: Stamp
   @inlinable public init(account: AccountID, target: OrderReference, targetStamp: Stamp = .zero) {
     self.account = account

@@ -49,13 +49,15 @@ public enum PayloadKind: UInt8, Sendable, CaseIterable {
 ///             [shape has displays: display quantity signed, not 0]
 ///             [good till date: expiry varint]
 ///             [id kind is not 0: id, client time moves time]
+///             [shape has first dot: its origin varint, below 2^20; its sequence moves target, 1 … 2^44 - 1]
 ///   shape     bits 0-1   type: 0 limit, 1 market, 2 stop, 3 stop-limit
 ///             bits 2-3   time in force: 0 good till cancel, 1 immediate or cancel, 2 fill or kill, 3 good till date
 ///             bits 4-6   self-trade prevention: 0 none, 1 cancel newest, 2 cancel oldest, 3 cancel both, 4 decrement
 ///             bit  7     post-only
 ///             bits 8-9   id kind: 0 none, 1 integer, 2 text
 ///             bit  10    displays
-///             bits 11-15 are 0
+///             bit  11    first dot
+///             bits 12-15 are 0
 ///   id        [id kind is integer: number moves id]                  shared by orders, cancels and amends
 ///             [id kind is text: count varint, 1 … 36, and as many bytes, not the shortest decimal of a 64-bit number]
 ///
@@ -88,13 +90,14 @@ public struct CommandContext: Sendable {
 }
 
 extension Order {
-  /// Type, time-in-force, self-trade prevention, post-only; client order id kind, display: what two orders of one
-  /// client usually share.
+  /// Type, time-in-force, self-trade prevention, post-only; client order id kind, display, first dot: what two orders
+  /// of one client usually share.
   @usableFromInline var shape: UInt16 {
     let low =
       UInt16(type.rawValue) | UInt16(timeInForce.rawValue) << 2 | UInt16(selfTradePrevention.rawValue) << 4
       | (postOnly ? 1 << 7 : 0)
     return low | UInt16(clientOrderID.kind.rawValue) << 8 | (displayLots != 0 ? 1 << 10 : 0)
+      | (firstWord != 0 ? 1 << 11 : 0)
   }
 }
 
@@ -190,6 +193,11 @@ extension ByteWriter {
     if !order.clientOrderID.isNone {
       writeSigned(Int64(bitPattern: order.clientTimeMilliseconds &- context.clientTimeMilliseconds))
       context.clientTimeMilliseconds = order.clientTimeMilliseconds
+    }
+    if order.firstWord != 0 {
+      writeVarint(UInt64(order.firstDot.origin.value))
+      writeSigned(Int64(bitPattern: order.firstDot.sequence &- context.target.sequence))
+      context.target = order.firstDot
     }
     context.instrument = order.instrument
     context.account = order.account
@@ -293,7 +301,7 @@ extension ByteReader {
   private mutating func readOrder(_ head: UInt8, _ context: inout CommandContext) throws(CodecError) -> Order {
     if head & 8 == 0 {
       let shape: UInt16 = try readFixed("order shape")
-      guard shape != context.shape, shape >> 11 == 0 else { throw .invalid(field: "order shape") }
+      guard shape != context.shape, shape >> 12 == 0 else { throw .invalid(field: "order shape") }
       context.shape = shape
     }
     let shape = context.shape
@@ -326,7 +334,16 @@ extension ByteReader {
       context.clientTimeMilliseconds &+= delta
       order.clientTimeMilliseconds = context.clientTimeMilliseconds
     }
+    if shape & (1 << 11) != 0 { order.firstDot = try readFirstDot(&context) }
     return order
+  }
+
+  private mutating func readFirstDot(_ context: inout CommandContext) throws(CodecError) -> Dot {
+    let origin = try readOrigin("first dot")
+    let sequence = context.target.sequence &+ UInt64(bitPattern: try readSigned("first dot"))
+    context.target = Dot(origin: origin, sequence: sequence)
+    guard Order.mayBeFirst(context.target) else { throw .invalid(field: "first dot") }
+    return context.target
   }
 
   private mutating func readClientOrderID(

@@ -32,8 +32,13 @@ struct HashInput: ~Copyable {
     put(hash.word3.byteSwapped)
   }
 
-  /// Kind, length and bytes of a client order id: 1 byte if it is none, 9 if an integer, else 2 and its text.
+  /// Kind, length and bytes of a client order id: 1 byte if it is none, 9 if an integer, else 2 and its text; or a dot
+  /// that is a name, 13.
   mutating func put(_ id: ClientOrderID) {
+    if id.namesDot {
+      put(HashTag.dotName)
+      return put(id.namedDot)
+    }
     put(id.kind.rawValue)
     switch id.kind {
     case .none: break

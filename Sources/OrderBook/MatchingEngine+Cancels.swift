@@ -16,13 +16,23 @@ extension MatchingEngine {
       if slot != noSlot {
         return accounts[orders[slot].account].account == account ? .resting(slot) : .refused(.notOwner, dot)
       }
-      return dot.sequence <= index.applied(dot.origin) ? .refused(.notOpen, dot) : .unknown(dot)
+      return resolveOther(dot, account)
     case .client(let id):
       guard !id.isNone, let record = remembered(account, id) else { return .unknown(noDot) }
       let dot = ids[record].dot
       let slot = index.slot(of: dot)
       return slot != noSlot ? .resting(slot) : .refused(.notOpen, dot)
     }
+  }
+
+  /// A dot of no open order: perhaps one that had another dot before.
+  @inline(never) private func resolveOther(_ dot: Dot, _ account: UInt64) -> Target {
+    if let record = remembered(account, dot) {
+      let order = ids[record].dot
+      let slot = index.slot(of: order)
+      return slot != noSlot ? .resting(slot) : .refused(.notOpen, order)
+    }
+    return dot.sequence <= index.applied(dot.origin) ? .refused(.notOpen, dot) : .unknown(dot)
   }
 
   @inline(__always) mutating func applyCancel(_ cancel: Cancel, _ dot: Dot, _ tape: inout EventTape) {
@@ -53,11 +63,11 @@ extension MatchingEngine {
     case .refused(let reason, let order):
       tape.append(.rejected(entry: dot, reason: reason, order: order))
     case .unknown(let order):
-      if cancel.targetStamp.value == 0, cancel.target != .client(.none) {
-        layTombstone(cancel)
-      } else {
-        tape.append(.rejected(entry: dot, reason: .unknownOrder, order: order))
-      }
+      let isStamped = cancel.targetStamp.value != 0
+      let isNothing = cancel.target == .client(.none)
+      if isStamped || isNothing { tape.append(.rejected(entry: dot, reason: .unknownOrder, order: order)) }
+      // A dot that its sender knows of and that is not here is void: the order may come again under another one.
+      if !isNothing, !isStamped || !order.isNone { layTombstone(cancel) }
     }
   }
 
@@ -125,15 +135,5 @@ extension MatchingEngine {
       if stone == noSlot { return isEntombed }
       lift(stone)
     }
-  }
-
-  /// The order was accepted: a cancel by client order id that waited for it has found it.
-  /// - Returns: true if there was one.
-  @inline(never) mutating func liftTombstone(of order: Order) -> Bool {
-    if order.clientOrderID.isNone { return false }
-    let stone = tombstones.find(order.account.value, order.clientOrderID)
-    if stone == noSlot { return false }
-    lift(stone)
-    return true
   }
 }

@@ -29,7 +29,7 @@ extension MatchingEngine {
     }
     var record = noSlot
     if !order.clientOrderID.isNone {
-      record = takeID(order, dot, stamp, &tape)
+      record = takeNames(order, dot, stamp, false, &tape)
       if record == noSlot { return }
     }
     if order.timeInForce == .goodTillCancel && !crosses(book, order.side, order.priceTicks) {
@@ -74,14 +74,14 @@ extension MatchingEngine {
       return
     }
     var record = noSlot
-    if !order.clientOrderID.isNone {
-      record = takeID(order, dot, stamp, &tape)
+    if !order.clientOrderID.isNone || order.firstWord != 0 {
+      record = takeNames(order, dot, stamp, isEntombed, &tape)
       if record == noSlot { return }
     } else if order.isOver(at: stamp) {
       tape.append(.rejected(entry: dot, reason: .invalidExpiry, order: .none))
       return
     }
-    if isEntombed || (tombstones.count != 0 && liftTombstone(of: order)) {
+    if tombstones.count != 0 && liftTombstones(of: order) || isEntombed {
       tape.append(.accepted(order: dot))
       tape.append(.cancelled(order: dot, reason: .tombstone, openLots: order.quantityLots))
       return
@@ -134,61 +134,19 @@ extension MatchingEngine {
   private mutating func kill(_ incoming: borrowing Incoming, _ tape: inout EventTape) {
     tape.append(.cancelled(order: incoming.dot, reason: .fillOrKill, openLots: incoming.openLots))
   }
-
-  /// Remembers the order's client order id; or rejects the order and returns none.
-  @inline(never) private mutating func takeID(
-    _ order: Order, _ dot: Dot, _ stamp: Stamp, _ tape: inout EventTape
-  ) -> UInt32 {
-    let fingerprint = order.fingerprint
-    if let first = remembered(order.account.value, order.clientOrderID) {
-      let reason: RejectReason = ids[first].fingerprint == fingerprint ? .repeated : .duplicateID
-      tape.append(.rejected(entry: dot, reason: reason, order: ids[first].dot))
-      return noSlot
-    }
-    // Only now: an order that is sent again after its time is still the same order.
-    if order.isOver(at: stamp) {
-      tape.append(.rejected(entry: dot, reason: .invalidExpiry, order: .none))
-      return noSlot
-    }
-    // An id is taken only if no order of that id can have been taken before and forgotten for its age since: a client's
-    // time is at most `ahead` after its entry's stamp, so the refusal starts that much before the forgetting.
-    // (Forgetting because of `Limits.clientOrderIDsMax` is not covered.)
-    let ahead = Limits.stampAheadMillisecondsMax
-    if order.clientTimeMilliseconds > stamp.milliseconds + ahead {
-      tape.append(.rejected(entry: dot, reason: .clientTimeAhead, order: .none))
-      return noSlot
-    }
-    let oldest = stamp.milliseconds + ahead - min(bounds.windowMilliseconds, stamp.milliseconds)
-    if order.clientTimeMilliseconds < oldest {
-      tape.append(.rejected(entry: dot, reason: .stale, order: .none))
-      return noSlot
-    }
-    let record = ids.add(
-      dot, account: order.account.value, order.clientOrderID, fingerprint: fingerprint, second: second)
-    journal.push(UndoRecord(.identified, slot: record))
-    return record
-  }
-
-  /// The record of (account, id), if the id is remembered now.
-  @inline(__always) func remembered(_ account: UInt64, _ id: ClientOrderID) -> UInt32? {
-    let record = ids.find(account, id)
-    if record == noSlot { return nil }
-    if ids.isInWindow(record, at: second) || index.slot(of: ids[record].dot) != noSlot { return record }
-    return nil
-  }
 }
 
 extension Order {
-  /// Nothing but a limit, a price and a quantity.
+  /// Nothing but a limit, a price and a quantity, and perhaps a client order id.
   @inline(__always) var isPlain: Bool {
     let marks = type.rawValue | selfTradePrevention.rawValue | (postOnly ? 1 : 0) | timeInForce.rawValue / 3
-    return UInt64(marks) | UInt64(bitPattern: stopPriceTicks | displayLots) | expiry.value == 0
+    return UInt64(marks) | UInt64(bitPattern: stopPriceTicks | displayLots) | expiry.value | firstWord == 0
   }
 
   /// Plain, without a client order id, and not fill or kill.
   @inline(__always) var isUsual: Bool {
     let marks = type.rawValue | selfTradePrevention.rawValue | (postOnly ? 1 : 0) | timeInForce.rawValue &>> 1
-    let rest = UInt64(bitPattern: stopPriceTicks | displayLots) | expiry.value
+    let rest = UInt64(bitPattern: stopPriceTicks | displayLots) | expiry.value | firstWord
     return UInt64(marks | clientOrderID.kind.rawValue) | rest == 0
   }
 

@@ -176,7 +176,7 @@ extension MatchingEngine {
   private func resting(_ slot: UInt32) -> RestingOrder {
     let order = orders[slot]
     let terms = order.terms == noSlot ? OrderTerms() : orders[terms: order.terms]
-    let id = order.clientRecord == noSlot ? ClientOrderID.none : ids[order.clientRecord].id
+    let name = order.clientRecord == noSlot ? ClientOrderID.none : ids[order.clientRecord].id
     return RestingOrder(
       dot: order.dot, instrument: books[book(of: slot)].dot, account: AccountID(accounts[order.account].account),
       side: order.side, type: order.flags.type, timeInForce: order.flags.timeInForce,
@@ -184,6 +184,7 @@ extension MatchingEngine {
       priceTicks: order.isWaiting ? terms.limitTicks : ladder.pages.price(of: order.level),
       openLots: order.openLots, filledLots: order.filledLots, displayLots: terms.displayLots,
       visibleLots: order.isWaiting ? 0 : orders.visibleLots(slot),
-      stopPriceTicks: order.isWaiting ? terms.stopPriceTicks : 0, expiry: Stamp(terms.expiry), clientOrderID: id)
+      stopPriceTicks: order.isWaiting ? terms.stopPriceTicks : 0, expiry: Stamp(terms.expiry),
+      clientOrderID: name.namesDot ? .none : name)
   }
 }

@@ -29,10 +29,11 @@ extension MatchingEngine {
       if origin + 1 == origins, applied == 0 { throw .invalid(field: "applied") }
       index.restore(OriginIndex(UInt32(origin)), applied: applied)
     }
-    try readIDs(&reader)
+    try readNames(&reader)
     try readTombstones(&reader)
     let books = try reader.readVarint("books", max: UInt64(Limits.instrumentsMax))
     for _ in 0..<books { try readBook(&reader) }
+    try checkNames()
     settledSecond = second
     settledRecords = ids.total
     finish()
@@ -46,7 +47,7 @@ extension MatchingEngine {
     return dot
   }
 
-  private mutating func readIDs(_ reader: inout ByteReader) throws(CodecError) {
+  private mutating func readNames(_ reader: inout ByteReader) throws(CodecError) {
     let total = try reader.readVarint("ids", max: EngineFormat.sequenceMax)
     let count = try reader.readVarint("ids in the window", max: min(total, ids.recordsMax))
     ids.begin(at: total - count)
@@ -58,9 +59,19 @@ extension MatchingEngine {
       let account = try reader.readVarint("account")
       let fingerprint: UInt64 = try reader.readFixed("fingerprint")
       let dot = try readAppliedDot(&reader)
-      let id = try reader.readName()
-      guard !id.isNone else { throw .invalid(field: "client order id") }
-      _ = ids.add(dot, account: account, id, fingerprint: fingerprint, second: at)
+      let name = try reader.readName()
+      guard !name.isNone else { throw .invalid(field: "name") }
+      _ = ids.add(name, dot, account: account, fingerprint: fingerprint, second: at, head: noSlot)
+    }
+  }
+
+  /// What an open order goes by in the window is a name of it, as the order says.
+  private func checkNames() throws(CodecError) {
+    for ordinal in ids.first..<ids.total {
+      let record = ids[ids.record(at: ordinal)]
+      if record.references == 0, record.head == noSlot, index.slot(of: record.dot) != noSlot {
+        throw .invalid(field: "name")
+      }
     }
   }
 
@@ -76,8 +87,8 @@ extension MatchingEngine {
       var stone = Tombstone(account: try reader.readVarint("account"), second: at)
       stone.origin = UInt32(try reader.readVarint("origin", max: UInt64(UInt32.max)))
       stone.sequence = try reader.readVarint("sequence")
-      stone.id = try reader.readName()
-      // It waits for an order by its one name, and nothing else waits for that.
+      stone.id = try reader.readClientOrderID(try reader.readByte("client order id kind"))
+      // It waits for an order by one name, and nothing else waits for that.
       let isKnown: Bool
       if stone.id.isNone {
         guard !stone.dot.isNone, stone.sequence > index.applied(stone.dot.origin) else {
@@ -136,9 +147,11 @@ extension MatchingEngine {
     let dot = try readAppliedDot(&reader)
     guard index.slot(of: dot) == noSlot else { throw .invalid(field: "dot") }
     let account = try reader.readVarint("account")
-    let bits = UInt32(try reader.readVarint("order flags", max: 4095))
-    var flags = OrderFlags(bits: bits & ~HashTag.hasClientOrderID)
-    guard flags.side == side, (flags.bits & OrderFlags.waits != 0) == waits, flags.isPossible else {
+    let bits = UInt32(try reader.readVarint("order flags", max: 8191))
+    var flags = OrderFlags(bits: bits & ~(HashTag.hasName | HashTag.hasOtherNames))
+    guard flags.side == side, (flags.bits & OrderFlags.waits != 0) == waits, flags.isPossible,
+      bits & HashTag.hasOtherNames == 0 || bits & HashTag.hasName != 0
+    else {
       throw .invalid(field: "order flags")
     }
     let open = try reader.readLots("open quantity")
@@ -170,7 +183,10 @@ extension MatchingEngine {
     }
     let price = waits ? terms.limitTicks : ticks
     guard !isNotionalTooLarge(price, open) else { throw .invalid(field: "open quantity") }
-    let record = bits & HashTag.hasClientOrderID == 0 ? noSlot : try readID(dot, account, &reader)
+    var record = noSlot
+    if bits & HashTag.hasName != 0 {
+      record = try readNames(of: dot, account, hasOthers: bits & HashTag.hasOtherNames != 0, &reader)
+    }
     flags.bits &= ~OrderFlags.waits
     var incoming = Incoming(
       dot: dot, account: account, openLots: open, filledLots: filled, limitTicks: ticks, book: book,
@@ -188,27 +204,51 @@ extension MatchingEngine {
     if visible > 0 { show(index.slot(of: incoming.dot), visible) }
   }
 
-  /// The record of the id of the order `dot`.
-  private mutating func readID(
-    _ dot: Dot, _ account: UInt64, _ reader: inout ByteReader
+  /// - Returns: the record of the first name of the order `dot`, with the others hanging on it.
+  private mutating func readNames(
+    of dot: Dot, _ account: UInt64, hasOthers: Bool, _ reader: inout ByteReader
   ) throws(CodecError) -> UInt32 {
-    let age = try reader.readVarint("age of an id", max: ids.total)
-    guard age > 0 else { throw .invalid(field: "age of an id") }
+    let fingerprint: UInt64 = try reader.readFixed("fingerprint")
+    let first = try readName(of: dot, account, fingerprint, &reader)
+    guard hasOthers else { return first }
+    let count = try reader.readVarint("names", max: UInt64(Limits.namesPerOrderMax - 1))
+    guard count > 0 else { throw .invalid(field: "names") }
+    var newer = first
+    for _ in 0..<count {
+      let name = try readName(of: dot, account, fingerprint, &reader)
+      let isInOrder = newer == first || ids[name].ordinal < ids[newer].ordinal
+      guard isInOrder, ids[name].ordinal > ids[first].ordinal, ids[name].id.namesDot else {
+        throw .invalid(field: "names")
+      }
+      ids.hang(name, on: first, after: newer)
+      newer = name
+    }
+    return first
+  }
+
+  /// The record of one name of the order `dot`.
+  private mutating func readName(
+    of dot: Dot, _ account: UInt64, _ fingerprint: UInt64, _ reader: inout ByteReader
+  ) throws(CodecError) -> UInt32 {
+    let age = try reader.readVarint("age of a name", max: ids.total)
+    guard age > 0 else { throw .invalid(field: "age of a name") }
     let ordinal = ids.total - age
     if ordinal >= ids.first {
       let record = ids.record(at: ordinal)
-      guard ids[record].dot == dot, ids[record].account == account else { throw .invalid(field: "age of an id") }
+      guard ids[record].dot == dot, ids[record].account == account, ids[record].fingerprint == fingerprint else {
+        throw .invalid(field: "age of a name")
+      }
       return record
     }
-    let at = try reader.readVarint("second of an id", max: second)
+    let at = try reader.readVarint("second of a name", max: second)
     // What is neither too old nor one too many is in the window.
     guard at + ClientIDIndex.windowSeconds < second || age > ids.recordsMax else {
-      throw .invalid(field: "second of an id")
+      throw .invalid(field: "second of a name")
     }
-    let fingerprint: UInt64 = try reader.readFixed("fingerprint")
-    let id = try reader.readName()
-    guard !id.isNone, ids.find(account, id) == noSlot else { throw .invalid(field: "client order id") }
-    return ids.addForgotten(dot, account: account, id, fingerprint: fingerprint, second: at, ordinal: ordinal)
+    let name = try reader.readName()
+    guard !name.isNone else { throw .invalid(field: "name") }
+    return ids.addForgotten(
+      name, dot, account: account, fingerprint: fingerprint, second: at, ordinal: ordinal)
   }
 }
 
@@ -239,11 +279,19 @@ extension ByteReader {
     return increment
   }
 
-  /// A client order id with its kind.
+  /// A client order id with its kind, or a dot.
   fileprivate mutating func readName() throws(CodecError) -> ClientOrderID {
-    guard let kind = ClientOrderID.Kind(rawValue: try readByte("client order id kind")) else {
-      throw .invalid(field: "client order id kind")
-    }
+    let kind = try readByte("name kind")
+    guard kind == HashTag.dotName else { return try readClientOrderID(kind) }
+    // It need not be of anybody's log.
+    let origin = OriginIndex(UInt32(try readVarint("origin", max: EngineFormat.namedOriginMax)))
+    let dot = Dot(origin: origin, sequence: try readVarint("sequence", max: EngineFormat.sequenceMax))
+    guard !dot.isNone else { throw .invalid(field: "name") }
+    return ClientOrderID(naming: dot)
+  }
+
+  fileprivate mutating func readClientOrderID(_ kind: UInt8) throws(CodecError) -> ClientOrderID {
+    guard let kind = ClientOrderID.Kind(rawValue: kind) else { throw .invalid(field: "client order id kind") }
     switch kind {
     case .none: return .none
     case .integer: return ClientOrderID(try readVarint("client order id"))

@@ -83,7 +83,7 @@ extension MatchingEngine {
       books[record.slot].lastTradeTicks = Int64(bitPattern: record.old)
       books[record.slot].isDirty = true
     case .clock: setClock(record.old)
-    case .identified: ids.removeNewest()
+    case .identified: undoName(record.slot)
     case .tombstoneLaid: tombstones.unlay(record.slot)
     case .tombstoneLifted: tombstones.restore(record.slot)
     case .defined: undoDefinition(record.slot)

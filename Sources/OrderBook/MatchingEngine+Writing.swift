@@ -1,16 +1,16 @@
 import Primitives
 
-/// The engine's state in canonical bytes, format 1: everything that a later result can depend on, and nothing else.
+/// The engine's state in canonical bytes, format 2: everything that a later result can depend on, and nothing else.
 ///
 /// Two engines that applied the same entries give the same bytes, whatever was undone on the way and whatever either
 /// was restored from. `MatchingEngine.init(from:…)` reads them, and refuses any others.
 ///
 /// ```
-/// state     version u8 (1), newest key: stamp, origin; clock second; ids remembered at most;
-///           origins, applied sequence of each, the last one not 0; ids, stones, books
-/// ids       records ever made, records in the window, each by rising ordinal: id
-/// id        seconds after the one before (of the first: its second), account, fingerprint u64, dot, name
-/// stones    count, oldest first, each: seconds after the one before, account, dot or 0 0, name or none
+/// state     version u8 (2), newest key: stamp, origin; clock second; ids remembered at most;
+///           origins, applied sequence of each, the last one not 0; names, stones, books
+/// names     records ever made, records in the window, each by rising ordinal: record
+/// record    seconds after the one before (of the first: its second), account, fingerprint u64, dot, name
+/// stones    count, oldest first, each: seconds after the one before, account, dot or 0 0, client order id or none
 /// books     count, in order of definition, each: dot, symbol length and bytes, tick mantissa, scale u8, lot mantissa,
 ///           scale u8, last trade price or 0; bids, asks, buy stops, sell stops
 /// side      levels, best first, of stops the first to be triggered; then 0
@@ -19,22 +19,25 @@ import Primitives
 ///           of an iceberg (512): display lots, and if it does not wait visible lots
 ///           if good till a date: expiry
 ///           of a stop that waits (1024): limit price or 0, key since which it waits: stamp, origin
-///           if it has an id (2048): records made since and with its own; if that is more than are in the window,
-///           its second, fingerprint u64 and name
-/// name      kind u8 (0 none, 1 integer, 2 text), then the integer or length and bytes
+///           if it has a name (2048): fingerprint u64, its first name; if it has others (4096): how many, and each, the
+///           newest first
+/// its name  records made since and with its own; if that is more than are in the window, its second and the name
+/// name      kind u8 (0 none, 1 integer, 2 text, 3 dot), then the integer, length and bytes, or dot
 /// ```
 /// Numbers are varints in their shortest form where nothing else is said. A dot is origin, sequence. A plain limit
 /// order takes 6 fields, 12 to 16 bytes in a book as exchanges have it.
 enum EngineFormat {
-  static let version: UInt8 = 1
+  static let version: UInt8 = 2
   /// Sequences that the index of dots can hold.
   static let sequenceMax = UInt64.max >> 2
+  /// What a first dot can name.
+  static let namedOriginMax: UInt64 = 1 << 20 - 1
 }
 
 extension MatchingEngine {
   /// Writes the state.
   ///
-  /// - Complexity: O(orders + remembered ids + tombstones).
+  /// - Complexity: O(orders + remembered names + tombstones).
   public func write(to out: inout PieceWriter) {
     out.open.write(EngineFormat.version)
     out.open.writeVarint(lastKey.stamp.value)
@@ -49,7 +52,7 @@ extension MatchingEngine {
       out.cut()
     }
     let windowStart = ids.windowStart(at: second)
-    writeIDs(from: windowStart, &out)
+    writeNames(from: windowStart, &out)
     writeTombstones(&out)
     out.open.writeVarint(UInt64(books.count))
     for book in 0..<books.count {
@@ -61,7 +64,7 @@ extension MatchingEngine {
     }
   }
 
-  private func writeIDs(from start: UInt64, _ out: inout PieceWriter) {
+  private func writeNames(from start: UInt64, _ out: inout PieceWriter) {
     out.open.writeVarint(ids.total)
     out.open.writeVarint(ids.total - start)
     var second: UInt64 = 0
@@ -130,12 +133,15 @@ extension MatchingEngine {
   @inline(__always) private func write(_ order: OrderSlot, _ windowStart: UInt64, _ out: inout ByteWriter) {
     out.write(order.dot)
     out.writeVarint(accounts[order.account].account)
-    let hasID = order.clientRecord != noSlot
-    out.writeVarint(UInt64(order.flags.bits | (hasID ? HashTag.hasClientOrderID : 0)))
+    let record = order.clientRecord
+    let others = record == noSlot ? noSlot : ids[record].nextName
+    out.writeVarint(
+      UInt64(
+        order.flags.bits | (record != noSlot ? HashTag.hasName : 0) | (others != noSlot ? HashTag.hasOtherNames : 0)))
     out.writeVarint(UInt64(order.openLots))
     out.writeVarint(UInt64(order.filledLots))
     if order.terms != noSlot { writeTerms(of: order, &out) }
-    if hasID { writeID(of: order, windowStart, &out) }
+    if record != noSlot { writeNames(of: record, windowStart, &out) }
   }
 
   private func writeTerms(of order: OrderSlot, _ out: inout ByteWriter) {
@@ -152,24 +158,39 @@ extension MatchingEngine {
     }
   }
 
-  private func writeID(of order: OrderSlot, _ windowStart: UInt64, _ out: inout ByteWriter) {
-    let record = ids[order.clientRecord]
-    out.writeVarint(ids.total - record.ordinal)
-    if record.ordinal >= windowStart { return }
-    out.writeVarint(record.second)
-    out.writeFixed(record.fingerprint)
-    out.write(name: record.id)
+  private func writeNames(of first: UInt32, _ windowStart: UInt64, _ out: inout ByteWriter) {
+    out.writeFixed(ids[first].fingerprint)
+    writeName(first, windowStart, &out)
+    if ids[first].nextName == noSlot { return }
+    out.writeVarint(UInt64(ids.names(of: first) - 1))
+    var record = ids[first].nextName
+    while record != noSlot {
+      writeName(record, windowStart, &out)
+      record = ids[record].nextName
+    }
+  }
+
+  private func writeName(_ record: UInt32, _ windowStart: UInt64, _ out: inout ByteWriter) {
+    let value = ids[record]
+    out.writeVarint(ids.total - value.ordinal)
+    if value.ordinal >= windowStart { return }
+    out.writeVarint(value.second)
+    out.write(name: value.id)
   }
 }
 
 extension ByteWriter {
-  /// A client order id with its kind.
-  fileprivate mutating func write(name id: ClientOrderID) {
-    write(id.kind.rawValue)
-    switch id.kind {
+  /// A client order id with its kind, or a dot.
+  fileprivate mutating func write(name: ClientOrderID) {
+    if name.namesDot {
+      write(HashTag.dotName)
+      return write(name.namedDot)
+    }
+    write(name.kind.rawValue)
+    switch name.kind {
     case .none: break
-    case .integer: writeVarint(id.integer ?? 0)
-    case .text: writePrefixed(id.utf8)
+    case .integer: writeVarint(name.integer ?? 0)
+    case .text: writePrefixed(name.utf8)
     }
   }
 }

@@ -11,7 +11,7 @@ enum UndoKind: UInt8 {
   case replaced = 2
   /// The second of the book's clock changed. old: the second before.
   case clock = 3
-  /// A client order id was taken by the newest record. slot: the record.
+  /// A name was taken by the newest record. slot: the record.
   case identified = 4
   /// A tombstone was consumed or evicted. slot: the tombstone, whose links still name its neighbours.
   case tombstoneLifted = 5

@@ -37,6 +37,16 @@ package struct Defects: OptionSet, Hashable, Sendable {
   package static let noWedge = Defects(rawValue: 1 << 14)
   /// A new member's stamps begin where its clock stands.
   package static let noFloor = Defects(rawValue: 1 << 15)
+  /// An order of a void tail that is sent again takes effect although a cancel waits for its first dot.
+  package static let resubmitsAfterCancel = Defects(rawValue: 1 << 16)
+  /// An order of a void tail is sent again without its first dot.
+  package static let forgetsFirstDot = Defects(rawValue: 1 << 17)
+  /// What of a void tail was not sent again before a restart never is.
+  package static let forgetsVoidTail = Defects(rawValue: 1 << 18)
+  /// Nobody's word is passed on to those who do not hear it.
+  package static let noRelay = Defects(rawValue: 1 << 19)
+  /// A node goes by its own clock, however far it is from the others'.
+  package static let ownClockAlone = Defects(rawValue: 1 << 20)
   /// Who starts from a snapshot does not know which fills wait to be published.
-  package static let snapshotForgetsFills = Defects(rawValue: 1 << 16)
+  package static let snapshotForgetsFills = Defects(rawValue: 1 << 21)
 }

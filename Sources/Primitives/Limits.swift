@@ -20,6 +20,13 @@ public enum Limits {
   public static let clientOrderIDWindowMilliseconds: UInt64 = 600_000
   /// And at most this many of them.
   public static let clientOrderIDsMax = 1_000_000
+  /// Names of one order: its client order id, a dot that it had before, dots of repeats. Further ones lead nowhere.
+  public static let namesPerOrderMax = 16
+
+  /// Entries of a void tail that are looked at in one turn.
+  public static let resubmittedPerTurnMax = 2_048
+  /// Void tails that wait to be sent again: a node that is sealed again and again before it is done has several.
+  public static let voidTailsMax = 1_024
 
   // Attestations
   /// Entries of one turn that a node publishes on its own: fills and attestations of checkpoints.

@@ -11,6 +11,9 @@ public typealias CommitNumber = UInt64
 public enum Input: Sendable {
   /// At start, the own log and the others', in ascending order of first stamps.
   case recover(Batch)
+  /// After the log: the void tails that `ViewRecords.resubmission` names, each in order. What was not found, or is not
+  /// what was written, is left out.
+  case recoverVoid(Batch)
   /// The log has been read.
   case recovered
   case submit(Submission)
@@ -58,7 +61,7 @@ public struct Submission: Sendable {
 
 /// Why a node does not take a request. It may be sent again, to this node or another one.
 public enum RefusalReason: UInt8, Hashable, Sendable {
-  /// It has not read its log yet, or has not heard how far the others hold it.
+  /// It has not read its log yet, has not heard how far the others hold it, or has not sent its void tail again.
   case notReady = 1
   /// Too much is tentative: finality has stopped.
   case tailFull = 2
@@ -107,9 +110,12 @@ public enum Effect: Sendable {
 public enum Notice: Equatable, Sendable, CustomStringConvertible {
   case badBatch(origin: OriginIndex?, from: PeerIndex, CodecError)
   case badSignature(origin: OriginIndex, from: PeerIndex)
+  case badWord(origin: OriginIndex, from: PeerIndex)
   /// Two different batches of one origin at one sequence.
   case fork(origin: OriginIndex, sequence: UInt64, from: PeerIndex?)
   case quarantined(origin: OriginIndex, through: UInt64, aheadMilliseconds: UInt64)
+  /// What a member stamps has been too far ahead for over a second: a view without it is proposed.
+  case unbelieved(OriginIndex)
   case bookMismatch(peer: PeerIndex, mine: Hash256, theirs: Hash256, selfCheckPassed: Bool)
   case deepRollback(depth: Int)
   case badAddress(origin: OriginIndex, from: PeerIndex)
@@ -126,6 +132,11 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
   case sealed(OriginIndex)
   /// What an origin wrote after the sequence with which its log was sealed counts for nothing.
   case voided(OriginIndex, after: UInt64, entries: UInt64)
+  /// The void tail of this node's own log is done: so many entries were sent again, of others the clients were told why
+  /// not.
+  case resubmitted(OriginIndex, again: UInt64, told: UInt64)
+  /// Entries of a void tail are not on this node's disk any more and cannot be sent again.
+  case voidTailLost(OriginIndex, entries: UInt64)
   /// Others hold more of this node's log than its disk: it asks for a new name.
   case diskLost(peer: PeerIndex, held: UInt64, theirs: UInt64)
   /// A member attests another checkpoint than was derived here.
@@ -149,11 +160,14 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .badBatch(let origin, let from, let error):
       "batch" + (origin.map { " of origin \($0)" } ?? "") + " from \(from) refused: \(error)"
+    case .badWord(let origin, let from): "word of member \(origin) from \(from) has a bad signature"
     case .badSignature(let origin, let from): "batch of origin \(origin) from \(from) has a bad signature"
     case .fork(let origin, let sequence, let from):
       "origin \(origin) has two logs at sequence \(sequence)" + (from.map { " (seen from \($0))" } ?? "")
     case .quarantined(let origin, let through, let ahead):
       "entries of origin \(origin) up to \(through) are \(ahead) ms ahead of this clock; they wait"
+    case .unbelieved(let origin):
+      "what origin \(origin) stamps is too far ahead and has been for long: a view without it is proposed"
     case .bookMismatch(let peer, let mine, let theirs, let passed):
       "same entries, other book than \(peer): mine \(mine.prefix(12)), theirs \(theirs.prefix(12)); self-check "
         + (passed ? "passed: the other side is wrong" : "failed: this replica is wrong")
@@ -172,6 +186,10 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
     case .sealed(let origin): "this node, as \(origin), is not a member any more"
     case .voided(let origin, let after, let entries):
       "\(entries) entries of origin \(origin) after \(after) are void: it was sealed there"
+    case .resubmitted(let origin, let again, let told):
+      "the void tail of origin \(origin) is done: sent again \(again), rejected or expired \(told)"
+    case .voidTailLost(let origin, let entries):
+      "\(entries) entries of origin \(origin)'s void tail are lost and cannot be sent again"
     case .diskLost(let peer, let held, let theirs):
       "\(peer) holds \(theirs) entries of this node's log, the disk here only \(held): data was lost, the node joins "
         + "again under a new name"

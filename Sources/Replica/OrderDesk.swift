@@ -16,6 +16,8 @@ struct OrderDesk: Sendable {
   private struct Tracked: Sendable {
     let session: SessionID
     let isOrder: Bool
+    /// The dot that its client was told.
+    let name: Dot
     var now: [Happening] = []
     /// As told; compared with `now` to find what changed.
     var told: [Happening] = []
@@ -40,7 +42,24 @@ struct OrderDesk: Sendable {
   var count: Int { tracked.count }
 
   mutating func follow(_ dot: Dot, session: SessionID, isOrder: Bool) {
-    tracked[dot] = Tracked(session: session, isOrder: isOrder)
+    tracked[dot] = Tracked(session: session, isOrder: isOrder, name: dot)
+  }
+
+  /// A void entry was written again: its client goes on to hear of it under the dot that it knows.
+  /// - Precondition: nothing of the void one is applied.
+  mutating func rename(_ dot: Dot, to other: Dot) {
+    guard let entry = tracked.removeValue(forKey: dot), !closed.contains(entry.session) else { return }
+    tracked[other] = Tracked(session: entry.session, isOrder: entry.isOrder, name: entry.name, told: entry.told)
+  }
+
+  /// A void entry that is not written again: that is the last its client hears of it.
+  mutating func reject(_ dot: Dot, _ reason: RejectReason) {
+    guard tracked[dot] != nil else { return }
+    edit(dot) {
+      $0.now = [.event(.rejected(entry: dot, reason: reason, order: .none))]
+      $0.finalCount = 1
+    }
+    retiring.append(dot)
   }
 
   /// The orders that an event concerns.
@@ -150,7 +169,7 @@ struct OrderDesk: Sendable {
       // What became final is told once nothing tentative is left: then the client knows where it stands.
       let isNewlyFinal = entry.isFinal && entry.toldFinalCount < entry.finalCount
       if standing < entry.told.count || standing < entry.now.count || isNewlyFinal {
-        var report = Self.report(dot, entry.now, standing: standing, told: entry.told)
+        var report = Self.report(dot, entry.name, entry.now, standing: standing, told: entry.told)
         report.isFinal = entry.isFinal
         reports.append((entry.session, report))
         entry.told = entry.now
@@ -166,9 +185,9 @@ struct OrderDesk: Sendable {
   }
 
   private static func report(
-    _ dot: Dot, _ happenings: [Happening], standing: Int, told: [Happening]
+    _ dot: Dot, _ name: Dot, _ happenings: [Happening], standing: Int, told: [Happening]
   ) -> OrderReport {
-    var report = OrderReport(entry: dot, state: .pending)
+    var report = OrderReport(entry: name, state: .pending)
     report.isCorrection = standing < told.count
     for (index, happening) in happenings.enumerated() {
       switch happening {

@@ -43,7 +43,9 @@ extension Replica {
 
   /// Nothing waits: not to become final, not to be closed, not to be published. Then nothing more is written unless
   /// somebody asks for something.
-  public var isAtRest: Bool { sequencer.tentative == 0 && keeper.interval.number == nil && unpublished == 0 }
+  public var isAtRest: Bool {
+    sequencer.tentative == 0 && keeper.interval.number == nil && unpublished == 0 && resubmitter.isDone
+  }
 
   // MARK: Closing
 
@@ -168,11 +170,6 @@ extension Sequencer {
   /// - Complexity: O(origins).
   fileprivate var oldestOpenSecond: UInt64? {
     if let first = tail.first { return Checkpoint.number(closing: first.key.stamp) }
-    var oldest: Stamp?
-    for index in logs.indices {
-      guard let key = logs[index].nextKey else { continue }
-      oldest = min(oldest ?? key.stamp, key.stamp)
-    }
-    return oldest.map { Checkpoint.number(closing: $0) }
+    return oldestUnapplied.map { Checkpoint.number(closing: $0) }
   }
 }

@@ -54,7 +54,7 @@ extension Sequencer {
   /// How far everything is applied, of what has stamps up to `frontier`. While entries below it wait to be applied, not
   /// so far: one of them may fill an order before its date.
   func appliedReach(of frontier: Stamp) -> Stamp {
-    guard let next = logs.lazy.compactMap({ $0.nextKey?.stamp }).min(), next <= frontier else { return frontier }
+    guard let next = oldestUnapplied, next <= frontier else { return frontier }
     return Stamp(next.value - 1)
   }
 }

@@ -17,6 +17,8 @@ struct MembershipDesk: Sendable {
   var cuts: [UInt64?] = []
   /// Of each origin, what is believed whatever its stamps: it is in a view's base.
   var believed: [UInt64] = []
+  /// Of each origin, what was on disk at the start.
+  var recovered: [Head] = []
   /// Members that failure detection has given up, and since when.
   var silent: [(member: OriginIndex, sinceMicroseconds: UInt64)] = []
   var nextProposalMicroseconds: UInt64 = 0
@@ -24,6 +26,8 @@ struct MembershipDesk: Sendable {
   var leaveDeadlineMicroseconds: UInt64?
   /// Some node has said in which view it is.
   var hasHeard = false
+  /// As whom this node was sealed, until it has entered a view without that origin.
+  var former: OriginIndex?
   var viewChanges: UInt64 = 0
   var leasesTaken: UInt64 = 0
 
@@ -41,8 +45,6 @@ struct MembershipDesk: Sendable {
     durable = max(durable, newest)
     return newest
   }
-
-  mutating func voided(_ origin: OriginIndex, _ batches: [Batch]) {}
 }
 
 /// Who is there, who is given up, who wants in and who wants out.
@@ -53,12 +55,15 @@ extension Replica {
   static let viewNotePauseMicroseconds: UInt64 = 50_000
   /// A joiner that lacks more than this fetches first.
   static let joinMissingMax: UInt64 = 20_000
+  /// Who was heard within this counts on those who are there to decide.
+  static let hearingMicroseconds: UInt64 = 1_500_000
   /// How long a leaving member waits for its own entries to become final.
   static let leavePatienceMicroseconds: UInt64 = 1_000_000
 
   mutating func tickMembership(_ now: LogicalTime, _ effects: inout [Effect]) {
     let micros = now.monotonicMicroseconds
     detect(.tick, now, &effects)
+    views.membersHeard = gossip.membersHeard(inLast: Self.hearingMicroseconds, nowMicroseconds: micros)
     change(.tick, now, &effects)
     if me == nil {
       askToJoin(now, &effects)
@@ -89,7 +94,8 @@ extension Replica {
     }
   }
 
-  /// Asks for a view without those who were given up, and without oneself if one leaves.
+  /// Asks for a view without those who were given up or whose stamps nobody believes, and without oneself if one
+  /// leaves.
   private mutating func proposeRemovals(_ micros: UInt64, _ now: LogicalTime, _ effects: inout [Effect]) {
     membership.silent.removeAll { !view.contains($0.member) }
     guard let me, hasRecovered, !views.isWedged, !views.isBehind, micros >= membership.nextProposalMicroseconds,
@@ -105,16 +111,18 @@ extension Replica {
     }
     if membership.isLeaving, view.members.count > 1, isReadyToLeave(me, micros) { removals.append(me) }
     if membership.isLeaving, view.members.count == 1 { effects.append(.left) }
-    guard !removals.isEmpty else { return }
+    let expulsions = unbelieved(rank: rank, now)
+    guard !removals.isEmpty || !expulsions.isEmpty else { return }
     membership.nextProposalMicroseconds = micros + Self.proposalPauseMicroseconds
-    change(.propose(MembershipWish(removals: removals)), now, &effects)
+    for origin in expulsions { effects.append(.notice(.unbelieved(origin))) }
+    change(.propose(MembershipWish(removals: removals, expulsions: expulsions)), now, &effects)
   }
 
   private mutating func isReadyToLeave(_ me: OriginIndex, _ micros: UInt64) -> Bool {
     let deadline = membership.leaveDeadlineMicroseconds ?? micros + Self.leavePatienceMicroseconds
     membership.leaveDeadlineMicroseconds = deadline
     let log = sequencer.logs[me.int]
-    return log.final == log.held.sequence && open.isEmpty || micros >= deadline
+    return log.final == log.held.sequence && open.isEmpty && resubmitter.isDone || micros >= deadline
   }
 
   // MARK: Joining

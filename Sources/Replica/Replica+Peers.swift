@@ -145,6 +145,7 @@ extension Replica {
       guard let speaker = peers.speaker(of: peer) else { return }
       detect(.message(from: speaker, message), now, &effects)
     case .view(let message): change(.message(message), now, &effects)
+    case .word(let word): receive(word, from: peer, now, &effects)
     case .snapshot(let message): receive(message, from: peer, now, &effects)
     }
   }
@@ -159,12 +160,13 @@ extension Replica {
     if heartbeat.view == view.number {
       genuine.acks = heartbeat.acks.filter { check($0, from: peer, now, &effects) }
     }
-    gossip.receive(genuine, from: peer, origin: speaker)
+    if let speaker, view.contains(speaker) { median.hear(speaker, heartbeat.wallMilliseconds, now) }
+    gossip.receive(genuine, from: peer, origin: speaker, nowMicroseconds: now.monotonicMicroseconds)
   }
 
   /// An ack tells a hash: at a batch end that is known here, it must be the same.
   /// - Returns: false if it is of another log than the one held here.
-  private mutating func check(
+  mutating func check(
     _ ack: Ack, from peer: PeerIndex, _ now: LogicalTime, _ effects: inout [Effect]
   ) -> Bool {
     guard ack.origin.int < sequencer.logs.count else { return false }
@@ -305,6 +307,7 @@ extension Replica {
           origin: origin, headBefore: held, stampBefore: heldStamp, source: peer, batches: [batch]))
     }
     sequencer.logs[origin.int].append(batch)
+    sequencer.wake(origin.int)
     return true
   }
 
@@ -354,33 +357,23 @@ extension Replica {
   /// Makes visible what is not quarantined, takes back what it overtakes.
   mutating func reveal(_ now: LogicalTime, _ effects: inout [Effect]) {
     var lowest: OrderKey?
-    for index in sequencer.logs.indices {
+    for index in sequencer.live {
       let before = sequencer.logs[index].visible
       // This node's own stamps are believed here even when its clock has jumped back since.
       let time = index == me?.int ? UInt64.max : now.wallMilliseconds
       let believed = membership.believed[index]
       guard let newest = sequencer.logs[index].reveal(nowMilliseconds: time, believed: believed) else {
-        noticeQuarantine(index, now, &effects)
+        watchQuarantine(index, now, &effects)
         continue
       }
-      noticedQuarantine[index] = false
-      clock.merge(newest)
+      watchQuarantine(index, now, &effects)
+      // What is believed only because a view rests on it must not lead this clock away.
+      if !HybridClock.isQuarantined(newest, nowMilliseconds: time) { clock.merge(newest) }
       acknowledge(index)
       if before == sequencer.logs[index].applied, let key = sequencer.logs[index].nextKey {
         lowest = min(lowest ?? key, key)
       }
     }
     if let lowest { rollBack(below: lowest, now, &effects) }
-  }
-
-  private mutating func noticeQuarantine(_ index: Int, _ now: LogicalTime, _ effects: inout [Effect]) {
-    let log = sequencer.logs[index]
-    guard log.hasQuarantined, !noticedQuarantine[index] else { return }
-    noticedQuarantine[index] = true
-    effects.append(
-      .notice(
-        .quarantined(
-          origin: log.origin, through: log.held.sequence,
-          aheadMilliseconds: log.heldStamp.milliseconds &- min(now.wallMilliseconds, log.heldStamp.milliseconds))))
   }
 }

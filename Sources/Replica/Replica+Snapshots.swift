@@ -222,15 +222,28 @@ extension Replica {
     }
     snapshots.endFetch()
     snapshots.isInstalling = true
+    finishOwnLog(&effects)
     var ends: [(origin: OriginIndex, sequence: UInt64)] = []
     for place in newest.value.origins.indices {
       let origin = OriginIndex(UInt32(place))
-      if let cut = newest.value.cut(of: origin) { ends.append((origin, cut)) }
+      guard let cut = newest.value.cut(of: origin) else { continue }
+      ends.append((origin, cut))
+      guard isOwn(origin), place < sequencer.logs.count, sequencer.logs[place].held.sequence > cut else { continue }
+      wasVoided(sequencer.logs[place].batches.filter { $0.firstSequence > cut }, &effects)
     }
+    // All of it is on disk before what is installed sets a part of it aside.
+    if isCommitDue { startCommit(&effects) }
     // It holds the base of this view once it has fetched what is above the snapshot, and says nothing before. As a
     // member it vouched for entries that it will not have as entries any more, so it is one no longer, and joins anew.
     let records: [ViewRecord] = [.view(newest), .store(StoreToken(generator.next() | 1))]
     becomeNobody()
     effects.append(.install(snapshot, ends: ends, records: records.map { ($0.key.rawValue, $0.bytes) }))
+  }
+
+  /// What was taken in this turn is written before the end: its clients are told after the next commit.
+  private mutating func finishOwnLog(_ effects: inout [Effect]) {
+    sealOpenBatch()
+    for batch in ownSealed { append(batch, &effects) }
+    ownSealed.removeAll()
   }
 }

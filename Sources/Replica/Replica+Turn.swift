@@ -16,6 +16,7 @@ extension Replica {
     applyRecovered(through: floor, &effects)
     if batch.origin == me { notePublished(batch) }
     sequencer.logs[index].append(batch)
+    sequencer.wake(index)
     sequencer.logs[index].becameDurable(through: batch.lastSequence)
     // What is this node's own, or was final before the restart, is believed even if the clock has jumped back since:
     // nothing later may become final without it.
@@ -37,11 +38,12 @@ extension Replica {
   mutating func finishRecovery(_ now: LogicalTime, _ effects: inout [Effect]) {
     applyRecovered(through: configuration.finalStamp, &effects)
     clock.merge(configuration.clockCeiling)
+    membership.recovered = sequencer.logs.map(\.onDisk)
     checkPresentBase()
     acknowledgeAll()
     if let me { open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1) }
+    noticeLostVoidTail(&effects)
     hasRecovered = true
-    isPastCeiling = now.wallMilliseconds > configuration.clockCeiling.milliseconds
   }
 
   // MARK: A turn
@@ -49,6 +51,7 @@ extension Replica {
   /// Ends a turn: seals the own batch, checks and appends what came in, offers it on, applies, reports, commits.
   mutating func flush(_ now: LogicalTime, _ effects: inout [Effect]) {
     guard hasRecovered else { return }
+    resubmit(now, &effects)
     publish(now)
     sealOpenBatch()
     var actions: [GossipAction] = []
@@ -79,7 +82,7 @@ extension Replica {
     isCommitDue = true
   }
 
-  private mutating func startCommit(_ effects: inout [Effect]) {
+  mutating func startCommit(_ effects: inout [Effect]) {
     inFlight.append((nextCommit, pendingHeads, pendingCeiling))
     pendingHeads.removeAll(keepingCapacity: true)
     pendingCeiling = nil
@@ -110,18 +113,21 @@ extension Replica {
   mutating func tick(_ now: LogicalTime, _ effects: inout [Effect]) {
     guard hasRecovered else { return }
     let micros = now.monotonicMicroseconds
-    if now.wallMilliseconds > configuration.clockCeiling.milliseconds { isPastCeiling = true }
+    // By the time that most go by: the own clock may have been set.
+    if median.isSet, now.wallMilliseconds > configuration.clockCeiling.milliseconds { isPastCeiling = true }
     for address in dueAddresses(micros) { effects.append(.dial(address)) }
     expireClaim(now, &effects)
     tickMembership(now, &effects)
     tickSnapshots(now, &effects)
     noticeMissingFills(now, &effects)
     flush(now, &effects)
+    lookForSilence(now, &effects)
     heartbeat(force: false, now, &effects)
-    if let peer = gossip.roundPeer(nowMicroseconds: micros) {
+    if let peer = gossip.roundPeer(nowMicroseconds: micros, isUrgent: awaitsBase) {
       effects.append(.send(to: peer, .digest(digest(isAnswer: false)), after: 0))
       // A message may be lost without the connection: now and then somebody is told again where everybody is.
       rounds += 1
+      sequencer.rest(view.members)
       if rounds % Self.roundsPerAddresses == 0 { effects.append(.send(to: peer, .addresses(addresses.all), after: 0)) }
     }
     if isCommitDue { startCommit(&effects) }
@@ -157,7 +163,8 @@ extension Replica {
     var actions: [GossipAction] = []
     gossip.heartbeats(
       beat: isSilent ? nil : lastBeat, durable: isSilent ? [] : durableHeads, force: force, isIdle: isIdle,
-      nowMicroseconds: now.monotonicMicroseconds, &actions)
+      wallMilliseconds: ownWallMilliseconds, nowMicroseconds: now.monotonicMicroseconds, &actions)
+    if !isSilent, gossip.isAskedForWord { tellWord(beat: lastBeat, durable: durableHeads, now, &actions) }
     emit(actions, after: 0, &effects)
   }
 
@@ -180,7 +187,9 @@ extension Replica {
   /// be promised yet.
   private mutating func promise(_ now: LogicalTime, _ effects: inout [Effect]) -> Beat? {
     // Who does not know yet whether its disk has all of its log cannot say that nothing more is in it.
-    guard let me, isPastCeiling, isConfirmed, membership.holdsBase, !hasPromisedToChange else { return nil }
+    guard let me, isPastCeiling, isConfirmed, median.isSet, membership.holdsBase, !hasPromisedToChange else {
+      return nil
+    }
     let log = sequencer.logs[me.int]
     guard log.acked.sequence == log.held.sequence, open.isEmpty, ownSealed.isEmpty else { return nil }
     let wanted = clock.advance(nowMilliseconds: now.wallMilliseconds)

@@ -59,9 +59,9 @@ extension Replica {
   private mutating func persist(_ record: ViewRecord, _ effects: inout [Effect]) {
     var record = record
     if case .ceiling(let floor) = record {
-      let ceiling = max(floor, max(durableCeiling, pendingCeiling ?? .zero))
-      record = .ceiling(ceiling)
-      pendingCeiling = ceiling
+      // That of who it was before binds it no more, and may be far ahead.
+      record = .ceiling(floor)
+      pendingCeiling = floor
     }
     effects.append(.persist(key: record.key.rawValue, value: record.bytes))
   }
@@ -72,9 +72,16 @@ extension Replica {
     change(.durable(persist), now, &effects)
   }
 
-  /// What is on disk, which is all that was ever acked and more, and how far promises may have gone.
+  /// All that was ever acked, and how far promises may have gone.
+  ///
+  /// What was on disk at the start may have been acked before; what came since has been if it is believed. What waits
+  /// for its time has not.
   private var facts: ViewFacts {
-    let heads = sequencer.logs.prefix(views.value.origins.count).map(\.onDisk)
+    let heads = (0..<min(views.value.origins.count, sequencer.logs.count)).map { place in
+      let recovered = place < membership.recovered.count ? membership.recovered[place] : nil
+      let acked = sequencer.logs[place].acked
+      return recovered.flatMap { $0.sequence > acked.sequence ? $0 : nil } ?? acked
+    }
     return ViewFacts(
       acks: heads.map { $0.sequence == 0 ? Head(sequence: 0, hash: .zero) : $0 }, ceiling: durableCeiling,
       checkpoints: keeper.list.recent(ViewLimits.checkpointsMax).map {
@@ -94,7 +101,7 @@ extension Replica {
     for place in sequencer.logs.count..<newer.count {
       let start = HashChain.start(cluster: configuration.cluster, origin: newer.origins[place].origin, sha)
       sequencer.add(OriginLog(origin: OriginIndex(UInt32(place)), chainStart: start))
-      noticedQuarantine.append(false)
+      quarantines.append(Quarantine())
       noticedForks.append(false)
       membership.cuts.append(nil)
       membership.believed.append(0)
@@ -118,13 +125,20 @@ extension Replica {
     of value: ViewValue, _ hash: Hash256, _ inputs: inout [ViewInput], _ effects: inout [Effect]
   ) {
     if holds(value, &effects) { return inputs.append(.holdsBase(valueHash: hash)) }
-    for (place, head) in value.base.enumerated() where head.sequence > 0 {
-      gossip.learn(OriginIndex(UInt32(place)), exists: head.sequence, offered: true)
-    }
+    learn(value)
     guard !membership.bases.contains(where: { $0.hash == hash }) else { return }
     if membership.bases.count >= Self.pendingBasesMax { membership.bases.removeFirst() }
     membership.bases.append((value, hash))
   }
+
+  private mutating func learn(_ value: ViewValue) {
+    for (place, head) in value.base.enumerated() where head.sequence > 0 {
+      gossip.learn(OriginIndex(UInt32(place)), exists: head.sequence, offered: true)
+    }
+  }
+
+  /// Whether something of a base is missing. Who is wedged says no more what it holds: it is asked.
+  var awaitsBase: Bool { !membership.bases.isEmpty || !membership.holdsBase }
 
   /// Whether every entry up to a value's base is on disk here, and no other in its place.
   private mutating func holds(_ value: ViewValue, _ effects: inout [Effect]) -> Bool {
@@ -178,7 +192,13 @@ extension Replica {
     membership.bases.removeAll()
     var held: [Hash256] = []
     for base in pending where base.value.number > view.number {
-      if holds(base.value, &effects) { held.append(base.hash) } else { membership.bases.append(base) }
+      if holds(base.value, &effects) {
+        held.append(base.hash)
+      } else {
+        membership.bases.append(base)
+        // Nobody may have been known to have it.
+        learn(base.value)
+      }
     }
     for hash in held { change(.holdsBase(valueHash: hash), now, &effects) }
   }
@@ -191,6 +211,11 @@ extension Replica {
     var actions: [GossipAction] = []
     acceptGrowth(&actions, &effects)
     emit(actions, after: 0, &effects)
+    // Likewise what this node took as the member that it no longer is; nobody needs it from here on.
+    if membership.former != nil {
+      for batch in ownSealed { append(batch, &effects) }
+      ownSealed.removeAll()
+    }
     for place in value.base.indices {
       let origin = OriginIndex(UInt32(place))
       noteCut(origin, value)
@@ -199,6 +224,7 @@ extension Replica {
       }
       void(origin, after: value.base[place], now, &effects)
     }
+    membership.former = nil
     // What waited for its time and is part of the base is believed now.
     reveal(now, &effects)
   }
@@ -220,7 +246,7 @@ extension Replica {
     effects.append(.void(origin, after: head.sequence))
     isCommitDue = true
     effects.append(.notice(.voided(origin, after: head.sequence, entries: before - head.sequence)))
-    membership.voided(origin, batches)
+    if isOwn(origin) { wasVoided(batches, &effects) }
   }
 
   private mutating func enter(_ entered: View, me: OriginIndex?, _ now: LogicalTime, _ effects: inout [Effect]) {
@@ -235,6 +261,9 @@ extension Replica {
     lastBeat = nil
     if let me, me != before {
       hasJoined = true
+      durableCeiling = views.value.floor
+      // What nobody else believes is no beginning for another name.
+      if HybridClock.isQuarantined(clock.last, nowMilliseconds: now.wallMilliseconds) { clock = HybridClock() }
       publisher.restart(newestAttestedCheckpoint)
       becomeMember(me)
       for peer in gossip.connectedPeers {
@@ -254,7 +283,6 @@ extension Replica {
   mutating func becomeMember(_ me: OriginIndex) {
     open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1)
     if !configuration.defects.contains(.noFloor) { clock.merge(views.value.floor) }
-    durableCeiling = max(durableCeiling, hasJoined ? views.value.floor : .zero)
     addresses.insert(
       AddressRecord(
         origin: me, bootMilliseconds: configuration.bootMilliseconds, address: configuration.listenAddress,
@@ -268,6 +296,7 @@ extension Replica {
   private mutating func wasSealed(_ origin: OriginIndex, _ effects: inout [Effect]) {
     // What was taken in this turn is part of the log that was sealed, and of what is void of it.
     sealOpenBatch()
+    membership.former = origin
     becomeNobody()
     if !membership.isLeaving { effects.append(.notice(.sealed(origin))) }
     if membership.isLeaving { effects.append(.left) }

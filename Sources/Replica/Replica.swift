@@ -39,12 +39,16 @@ public struct Replica: ~Copyable {
   var gossip: Gossip
   var desk = OrderDesk()
   var clock = HybridClock()
+  var median = MedianClock()
+  /// What this node's own clock shows, whatever others' do.
+  var ownWallMilliseconds: UInt64 = 0
   var keeper: CheckpointKeeper
   var ledger = FillLedger()
   var publisher = Publisher()
   var snapshots = SnapshotDesk(kept: [])
   /// Entries that the snapshot stands for from which this replica started.
   public internal(set) var restoredEntries: UInt64 = 0
+  var resubmitter: Resubmitter
   var addresses = AddressBook()
   var dialer = Dialer()
   /// Addresses as they were dialled, with who answered: a seed may be written otherwise than a member writes its own.
@@ -106,7 +110,8 @@ public struct Replica: ~Copyable {
   var noticedForks: [Bool] = []
   var noticedMismatches: [Hash256?] = []
   var duplicateBatches: UInt64 = 0
-  var noticedQuarantine: [Bool] = []
+  /// By origin.
+  var quarantines: [Quarantine] = []
   /// Second of the wrong fill that was told last.
   var noticedFillSecond: UInt64?
   var noticedCheckpoint: UInt64?
@@ -130,12 +135,14 @@ public struct Replica: ~Copyable {
     generator = SeededGenerator(seed: configuration.seed)
     var changing = ViewChange.Configuration(cluster: configuration.cluster, seed: generator.next())
     changing.defects = configuration.viewDefects
+    changing.isFirstStart = configuration.clockCeiling == .zero
     views = ViewChange(configuration: changing, signatures: signatures, records: configuration.records)
     me = views.me
     view = views.view
     register = views.register
     sequencer = Sequencer(logs: [])
     keeper = CheckpointKeeper(cluster: configuration.cluster)
+    resubmitter = Resubmitter(configuration.records.resubmission)
     sequencer.engine.defects = configuration.defects
     sequencer.retainedBatchesMax = configuration.retainedBatchesMax
     gossip = Gossip(
@@ -151,11 +158,16 @@ public struct Replica: ~Copyable {
   }
 
   /// Takes one input; appends what must happen, in order.
-  /// - Parameter now: logical time; `monotonicMicroseconds` never decreases from one step to the next.
-  public mutating func step(_ input: Input, now: LogicalTime, _ effects: inout [Effect]) {
-    if startedMicroseconds == nil { startedMicroseconds = now.monotonicMicroseconds }
+  /// - Parameter clocks: what this node's clocks show; `monotonicMicroseconds` never decreases from one step to the
+  ///   next.
+  public mutating func step(_ input: Input, now clocks: LogicalTime, _ effects: inout [Effect]) {
+    if startedMicroseconds == nil { startedMicroseconds = clocks.monotonicMicroseconds }
+    ownWallMilliseconds = clocks.wallMilliseconds
+    if case .tick = input { median.update(view, me: me, clocks) }
+    let now = configuration.defects.contains(.ownClockAlone) ? clocks : median.time(clocks)
     switch input {
     case .recover(let batch): recover(batch, now, &effects)
+    case .recoverVoid(let batch): recoverVoid(batch)
     case .recovered: finishRecovery(now, &effects)
     case .submit(let submission): submit(submission, now, &effects)
     case .sessionClosed(let session): desk.close(session)
@@ -183,7 +195,7 @@ public struct Replica: ~Copyable {
       finalOrders: sequencer.finalOrders, finalStamp: gossip.frontier.final, vector: held,
       restingOrders: sequencer.engine.restingOrders(asOf: viewStamp), applications: sequencer.counters.applications,
       rollbacks: sequencer.counters.rollbacks, rollbackDepthMax: sequencer.counters.rollbackDepthMax,
-      undone: sequencer.counters.undone, quarantined: sequencer.logs.contains { $0.hasQuarantined },
+      undone: sequencer.counters.undone, quarantined: sequencer.live.contains { sequencer.logs[$0].hasQuarantined },
       bookMismatches: bookMismatches, duplicateBatches: duplicateBatches, isReady: isReady,
       oldestTentative: sequencer.oldestTentative, checkpointNumber: keeper.list.newest?.number ?? 0,
       checkpointHash: keeper.list.newest?.hash ?? .zero, attestationDifferences: keeper.differences,
@@ -210,6 +222,9 @@ public struct Replica: ~Copyable {
 
   /// Whether entries wait to be applied or to become final.
   public var isBusy: Bool { sequencer.tentative > 0 }
+
+  /// Everything up to here is final.
+  public var finalStamp: Stamp { gossip.frontier.final }
 
   /// The newest stamp this node has given or seen.
   public var clockStamp: Stamp { clock.last }
@@ -296,10 +311,11 @@ public struct Replica: ~Copyable {
   }
 
   /// Whether orders are taken: the log is read, the clock has passed what was promised before the restart (else each
-  /// restart would push stamps further ahead), others have said how far they hold this node's log, and it is a member
-  /// that means to stay one.
+  /// restart would push stamps further ahead), others have said how far they hold this node's log and what time it is,
+  /// it is a member that means to stay one, and what it took as another one before has been sent again.
   var isReady: Bool {
-    me != nil && isPastCeiling && isConfirmed && membership.holdsBase && !membership.isLeaving
+    me != nil && isPastCeiling && isConfirmed && median.isSet && membership.holdsBase && !membership.isLeaving
+      && resubmitter.isDone
   }
 
   /// Whether enough others have said that they hold no more of this node's log than its disk.

@@ -22,6 +22,8 @@ public struct ReplicaConfiguration: Sendable {
   public var bootMilliseconds: UInt64
   public var seed: UInt64
   public var tentativeEntriesMax = Limits.tentativeEntriesMax
+  /// Entries of a void tail that one turn looks at.
+  public var resubmittedPerTurnMax = Limits.resubmittedPerTurnMax
   /// Final batches of each origin that stay in memory, so that most requests need no disk.
   public var retainedBatchesMax = OriginLog.retainedBatchesDefault
   /// Durable promise limit of the last run, if there was one.

@@ -33,6 +33,9 @@ struct Sequencer: ~Copyable {
 
   var engine = MatchingEngine()
   var logs: [OriginLog]
+  /// Places of logs that may grow, or are not final to their ends, ascending: what is done often leaves out those that
+  /// were sealed long ago.
+  private(set) var live: [Int]
   /// Final batches of each origin that stay in memory.
   var retainedBatchesMax = OriginLog.retainedBatchesDefault
   private(set) var tail: Deque<Record> = []
@@ -51,6 +54,7 @@ struct Sequencer: ~Copyable {
 
   init(logs: [OriginLog]) {
     self.logs = logs
+    live = Array(logs.indices)
     pendingRewind = Array(repeating: UInt64.max, count: logs.count)
   }
 
@@ -70,6 +74,7 @@ struct Sequencer: ~Copyable {
   /// One more origin is known.
   mutating func add(_ log: OriginLog) {
     precondition(log.origin.int == logs.count)
+    live.append(logs.count)
     logs.append(log)
     pendingRewind.append(UInt64.max)
   }
@@ -83,12 +88,34 @@ struct Sequencer: ~Copyable {
   var tentativeEvents: EventRun { tape.run(from: tail.first?.tapeStart ?? tape.end, to: tape.end) }
 
   var appliedVector: VersionVector { VersionVector(logs.map(\.applied)) }
-  var unapplied: UInt64 { logs.reduce(0) { $0 + $1.visible - $1.applied } }
-  var tentative: UInt64 { logs.reduce(0) { $0 + $1.held.sequence - $1.final } }
+  var unapplied: UInt64 { live.reduce(0) { $0 + logs[$1].visible - logs[$1].applied } }
+  var tentative: UInt64 { live.reduce(0) { $0 + logs[$1].held.sequence - logs[$1].final } }
 
   var oldestTentative: Stamp? {
     if let first = tail.first { return first.key.stamp }
-    return logs.compactMap { $0.nextKey?.stamp }.min()
+    return oldestUnapplied
+  }
+
+  /// Stamp of the oldest visible entry that is not applied.
+  var oldestUnapplied: Stamp? {
+    var oldest: Stamp?
+    for index in live {
+      if let stamp = logs[index].nextKey?.stamp { oldest = min(oldest ?? stamp, stamp) }
+    }
+    return oldest
+  }
+
+  /// A log that may have been at its end grows.
+  mutating func wake(_ index: Int) {
+    guard let place = live.firstIndex(where: { $0 >= index }) else { return live.append(index) }
+    if live[place] != index { live.insert(index, at: place) }
+  }
+
+  /// Leaves out the logs that are final to their ends, but those of members.
+  mutating func rest(_ members: [OriginIndex]) {
+    live.removeAll { index in
+      logs[index].final == logs[index].held.sequence && !members.contains { $0.int == index }
+    }
   }
 
   /// Applies visible entries with stamps up to `limit`, at most `count` of them.
@@ -101,7 +128,7 @@ struct Sequencer: ~Copyable {
       var lowest = OrderKey(stamp: limit, origin: OriginIndex(UInt32.max))
       var bound = lowest
       var chosen = -1
-      for index in logs.indices {
+      for index in live {
         guard let key = logs[index].nextKey else { continue }
         if key < lowest {
           bound = lowest
@@ -157,7 +184,7 @@ struct Sequencer: ~Copyable {
       let record = tail[place]
       pendingRewind[record.key.origin.int] = record.sequence - 1
     }
-    for origin in logs.indices where pendingRewind[origin] != UInt64.max {
+    for origin in live where pendingRewind[origin] != UInt64.max {
       logs[origin].rewind(to: pendingRewind[origin])
       pendingRewind[origin] = UInt64.max
     }
@@ -212,7 +239,7 @@ struct Sequencer: ~Copyable {
     engine.settle(through: mark)
     tail.removeFirst(count)
     tape.trim(to: tapeStart)
-    for index in logs.indices { logs[index].evict(beyond: retainedBatchesMax) }
+    for index in live { logs[index].evict(beyond: retainedBatchesMax) }
     return count
   }
 }

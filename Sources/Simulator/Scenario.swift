@@ -69,7 +69,9 @@ import Primitives
 /// expect n1 has a open 5               also: pending, partially-filled 5, filled, cancelled, expired,
 ///                                      rejected duplicateID; then `tentative` or `final`, if it matters
 /// expect n3 lacks a
-/// expect a void                        the first a was cut off with the end of a sealed log
+/// expect a void                        the first a was cut off with the end of a sealed log; elsewhere a then is what
+///                                      its node sent again for it
+/// expect a told open 5                 what its client heard last; statuses as above
 /// expect n1 is running                 or: down; out: data was lost (words of the reason)
 /// expect n1 is member 3                as which its entries are written: 3-1, 3-2, …
 /// expect n4 follows                    runs, and is no member
@@ -190,6 +192,7 @@ package struct Scenario: Equatable, Sendable {
     case view(UInt64, members: [Int])
     case void(OrderName)
     case answer(OrderName, Answer)
+    case told(OrderName, OrderExpectation)
   }
 
   struct OrderExpectation: Equatable, Sendable {

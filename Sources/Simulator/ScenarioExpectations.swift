@@ -27,10 +27,10 @@ extension ScenarioRun {
         return found == trades ? nil : "\(node.name) has \(Self.list(found, "trades"))"
       }
     case .order(let nodes, let name, let order):
-      guard let dot = dot(of: name) else { return "\(name) was not accepted" }
+      guard let dot = dot(of: name).map({ recorder.present($0) }) else { return "\(name) was not accepted" }
       return first(of: nodes) { node, process in contradiction(to: order, dot, node, process) }
     case .lacks(let nodes, let name):
-      guard let dot = dot(of: name) else { return "\(name) was not accepted" }
+      guard let dot = dot(of: name).map({ recorder.present($0) }) else { return "\(name) was not accepted" }
       return first(of: nodes) { node, process in
         process.replica.status.vector[dot.origin] < dot.sequence ? nil : "\(node.name) holds \(recorder.name(dot))"
       }
@@ -43,6 +43,13 @@ extension ScenarioRun {
     case .void(let name):
       guard let dot = dot(of: name) else { return "\(name) was not accepted" }
       return simulation.views.isVoid(dot) ? nil : "\(recorder.name(dot)) counts"
+    case .told(let name, let expected):
+      guard let dot = dot(of: name) else { return "\(name) was not accepted" }
+      guard let told = recorder.toldByDot[dot] else { return "nothing was told of it" }
+      let isSo =
+        told.state.rawValue == expected.status.rawValue && (expected.openLots ?? told.openLots) == told.openLots
+        && (expected.reason == nil || expected.reason?.rawValue == told.reason)
+      return isSo ? nil : "last told is \(told.state), open \(told.openLots), reason \(told.reason)"
     case .answer(let name, let answer):
       guard let submission = submission(name), let asked = recorder.askedBySubmission[submission] else {
         return "\(name) was not sent"

@@ -327,11 +327,12 @@ extension Scenario.Expectation {
     } else {
       let expected = "agreement, nothing tentative, view, a node, or an order's id or dot"
       let name = Scenario.OrderName(try words.word(expected))
-      let answers = "accepted, unanswered, void, or refused: and a reason"
+      let answers = "accepted, unanswered, void, told, or refused: and a reason"
       switch try words.word(answers) {
       case "accepted": self = .answer(name, .accepted)
       case "unanswered": self = .answer(name, .unanswered)
       case "void": self = .void(name)
+      case "told": self = .told(name, try Scenario.OrderExpectation(&words))
       case "refused":
         try words.expect(":")
         self = .answer(name, .refused(try words.rest("a reason")))

@@ -52,6 +52,10 @@ final class ScenarioRecorder {
   /// In the order in which clients were told of them.
   private(set) var accepted: [(dot: Dot, stamp: Stamp, submission: Int)] = []
   private var labelByDot: [Dot: String] = [:]
+  /// The newest dot of an order that came again, by the first one.
+  private var presentByDot: [Dot: Dot] = [:]
+  /// What clients were told last, by the dot that they know.
+  private(set) var toldByDot: [Dot: OrderReport] = [:]
   /// When the script's time 0 was; nothing is written before.
   private var start: UInt64?
   weak var world: Simulation?
@@ -128,9 +132,15 @@ final class ScenarioRecorder {
     switch payload {
     case .fill: labelByDot[dot] = "fill"
     case .checkpoint: labelByDot[dot] = "checkpoint"
+    case .command(.order(let order)) where !order.firstDot.isNone:
+      labelByDot[dot] = labelByDot[order.firstDot]
+      presentByDot[order.firstDot] = max(dot, presentByDot[order.firstDot] ?? dot)
     case .command, nil: break
     }
   }
+
+  /// The dot that an order has now.
+  func present(_ dot: Dot) -> Dot { presentByDot[dot] ?? dot }
 
   func names(_ dots: some Sequence<Dot>) -> String { dots.map { name($0) }.joined(separator: ", ") }
 
@@ -142,6 +152,7 @@ final class ScenarioRecorder {
 
 extension ScenarioRecorder: Checker {
   var name: String { "scenario" }
+  var hearsMessages: Bool { true }
 
   func started(_ node: SimulatedNode, _ world: Simulation) {
     let vector = node.process?.replica.status.vector ?? VersionVector()
@@ -191,6 +202,7 @@ extension ScenarioRecorder: Checker {
 
   func reported(_ reports: [OrderReport], _ node: SimulatedNode, _ world: Simulation) -> String? {
     for report in reports {
+      toldByDot[report.entry] = report
       // What everybody expects of a definition needs no line.
       if report.state == .done, case .instrument? = node.process?.replica.entry(report.entry)?.command { continue }
       var text = "\(report.isCorrection ? "corrects" : "tells") \(name(report.entry)): "

@@ -313,7 +313,8 @@ extension Scenario.ScenarioFault {
     case .flippedBit: return false
     case .world(let kind):
       switch kind {
-      case .partition, .oneWayPartition, .cutLink, .pause, .slow, .clockAhead, .clockBack, .slowDisk, .fullDisk,
+      case .partition, .oneWayPartition, .cutLink, .oneWayCut, .pause, .slow, .clockAhead, .clockBack, .slowDisk,
+        .fullDisk,
         .readError, .leave:
         return true
       case .reset, .crash, .powerLoss, .failedSync, .flippedBit, .wipedDisk, .join: return false

@@ -130,6 +130,23 @@ struct SimulatedDisk {
     return max(last, base(of: origin).head.sequence)
   }
 
+  /// What of a void tail this disk keeps aside.
+  func voidBatches(_ tail: ResubmissionRecord.Tail, chainStart: Hash256, _ sha: SHA256) -> [Batch] {
+    let rows = void.filter {
+      $0.origin == Int64(tail.origin.value) && $0.firstSequence >= tail.first && $0.lastSequence <= tail.last
+    }
+    return LogRow.voidBatches(rows, after: hash(before: tail, chainStart), sha)
+  }
+
+  /// Of the chain before a void tail; nil if what was there is not kept.
+  private func hash(before tail: ResubmissionRecord.Tail, _ chainStart: Hash256) -> Hash256? {
+    if tail.first == 1 { return chainStart }
+    let end = tail.origin.int < logs.count ? logs[tail.origin.int].last : nil
+    if let end, end.lastSequence == tail.first - 1 { return end.hash }
+    let base = base(of: tail.origin).head
+    return base.sequence == tail.first - 1 ? base.hash : nil
+  }
+
   /// Whether an entry is kept aside: the log ended before it.
   func hasVoid(_ dot: Dot) -> Bool {
     void.contains {

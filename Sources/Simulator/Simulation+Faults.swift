@@ -20,6 +20,7 @@ extension Simulation {
     case .cutLink:
       network.cut(from: fault.node, to: Int(fault.detail))
       network.cut(from: Int(fault.detail), to: fault.node)
+    case .oneWayCut: network.cut(from: fault.node, to: Int(fault.detail))
     case .reset:
       lasts = false
       if let connection = node.process?.links[Int(fault.detail)] {
@@ -124,6 +125,9 @@ extension Simulation {
     case .cutLink:
       network.mend(from: fault.node, to: Int(fault.detail))
       network.mend(from: Int(fault.detail), to: fault.node)
+      releaseStalled()
+    case .oneWayCut:
+      network.mend(from: fault.node, to: Int(fault.detail))
       releaseStalled()
     case .pause:
       node.pauses -= 1

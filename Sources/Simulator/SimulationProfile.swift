@@ -8,6 +8,8 @@ package enum FaultKind: String, CaseIterable, Sendable {
   case oneWayPartition = "one-way-partition"
   /// One link is cut, everything else is well.
   case cutLink = "cut-link"
+  /// One direction of one link is cut.
+  case oneWayCut = "one-way-cut"
   /// A connection is reset; what was on its way is lost.
   case reset
   /// A process does not run for a while, and then goes on as if nothing had been.
@@ -58,6 +60,7 @@ package struct Fault: Hashable, Sendable, CustomStringConvertible {
     case .partition, .oneWayPartition:
       let side = (0..<64).filter { detail & 1 << UInt64($0) != 0 }.map { "n\($0 + 1)" }.joined(separator: ",")
       return "\(span): \(kind.rawValue) of \(side)"
+    case .oneWayCut: return "\(span): \(kind.rawValue) n\(node + 1)→n\(detail + 1)"
     case .cutLink, .reset: return "\(span): \(kind.rawValue) n\(node + 1)–n\(detail + 1)"
     case .clockAhead, .clockBack: return "\(span): \(kind.rawValue) n\(node + 1) by \(detail) ms"
     case .powerLoss: return "\(span): \(kind.rawValue)"
@@ -142,6 +145,8 @@ package struct SimulationProfile: Hashable, Sendable {
   package enum Name: String, CaseIterable, Sendable {
     case calm
     case network
+    /// Single links are cut for long, and all else is well: finality goes on.
+    case links
     case clocks
     case disks
     case crashes
@@ -153,7 +158,8 @@ package struct SimulationProfile: Hashable, Sendable {
     var kinds: [FaultKind] {
       switch self {
       case .calm: []
-      case .network: [.partition, .oneWayPartition, .cutLink, .reset, .pause, .slow]
+      case .network: [.partition, .oneWayPartition, .cutLink, .oneWayCut, .reset, .pause, .slow]
+      case .links: [.cutLink, .oneWayCut]
       case .clocks: [.clockAhead, .clockBack]
       case .disks: [.slowDisk, .failedSync, .fullDisk, .readError, .flippedBit, .wipedDisk]
       case .crashes: [.crash, .powerLoss, .pause]
@@ -228,7 +234,9 @@ package struct SimulationProfile: Hashable, Sendable {
       case .partition, .oneWayPartition:
         let all = (UInt64(1) << UInt64(nodes)) - 1
         fault.detail = generator.below(all - 1) + 1
-      case .cutLink, .reset:
+      case .cutLink, .oneWayCut, .reset:
+        // Now and then for longer than anybody waits who gets nowhere without that link.
+        if kind != .reset, generator.chance(1, of: 3) { fault.microseconds += 8_000_000 }
         fault.detail = UInt64((fault.node + generator.pick(1...max(1, nodes - 1))) % nodes)
       case .clockAhead, .clockBack: fault.detail = UInt64(generator.pick(100...10_000))
       case .flippedBit:

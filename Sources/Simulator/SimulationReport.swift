@@ -183,7 +183,7 @@ extension FaultKind {
   fileprivate var lasts: Bool {
     switch self {
     case .reset, .failedSync, .flippedBit, .wipedDisk, .join: false
-    case .partition, .oneWayPartition, .cutLink, .pause, .slow, .crash, .powerLoss, .clockAhead, .clockBack,
+    case .partition, .oneWayPartition, .cutLink, .oneWayCut, .pause, .slow, .crash, .powerLoss, .clockAhead, .clockBack,
       .slowDisk, .fullDisk, .readError, .leave:
       true
     }

@@ -50,7 +50,7 @@ struct Timeline {
 extension Timeline.What {
   private static let frameNames: [UInt8: String] = [
     0x10: "batch", 0x11: "heartbeat", 0x12: "announce", 0x13: "request", 0x14: "digest", 0x15: "vector",
-    0x16: "addresses", 0x17: "served",
+    0x16: "addresses", 0x17: "served", 0x1C: "word",
   ]
 
   private static func name(_ type: UInt8) -> String { frameNames[type] ?? "frame \(type)" }

@@ -172,8 +172,8 @@ extension Store {
     INSERT INTO orders (
       dot, stamp, account, client_order_id, instrument, side, type, time_in_force, self_trade, post_only, price,
       stop_price, quantity, display, expiry, open, filled, unfilled, reduced, status, reason, refers_to, changed_by,
-      changed_stamp, triggered
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      changed_stamp, triggered, first_dot
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     """
 
   private func bind(_ row: StoreStatement, _ change: OrderChange, _ order: Order, stamp: Stamp) {
@@ -203,6 +203,7 @@ extension Store {
     row.bind(23, AuditDot.encode(change.changedBy))
     row.bind(24, bits: change.changedStamp.value)
     row.bind(25, bits: (change.triggered ?? .zero).value)
+    row.bind(26, AuditDot.encode(order.firstDot))
   }
 
   /// On the right-hand sides `filled` is the value before this run.

@@ -31,6 +31,22 @@ extension Store {
     }.first
   }
 
+  /// The newest order that was sent again for a void one with this dot and was not rejected; if all were, the newest.
+  /// - Complexity: O(log orders).
+  public func order(account: AccountID, firstDot dot: Dot) throws(StoreError) -> AuditOrder? {
+    let id = AuditDot.encode(dot)
+    guard id != 0 else { return nil }
+    return try orders(
+      """
+      WHERE first_dot = ?1 AND first_dot <> 0 AND account = ?3
+      ORDER BY status = \(OrderStatus.rejected.rawValue), stamp DESC, dot DESC LIMIT ?2
+      """, max: 1
+    ) {
+      $0.bind(1, id)
+      $0.bind(3, bits: account.value)
+    }.first
+  }
+
   /// Orders of an account that live, oldest first.
   /// - Complexity: O(log orders + open orders of that account).
   public func openOrders(account: AccountID, max count: Int = Int.max) throws(StoreError) -> [AuditOrder] {
@@ -109,7 +125,7 @@ extension Store {
         """
         SELECT dot, stamp, account, client_order_id, instrument, side, type, time_in_force, self_trade, post_only,
           price, stop_price, quantity, display, expiry, open, filled, unfilled, reduced, status, reason, refers_to,
-          changed_by, changed_stamp, triggered
+          changed_by, changed_stamp, triggered, first_dot
         FROM orders \(rest)
         """)
       defer { row.reset() }
@@ -128,7 +144,7 @@ extension Store {
       timeInForce: try row.value(7, "orders.time_in_force"), priceTicks: row.int(10), quantityLots: row.int(12),
       selfTradePrevention: try row.value(8, "orders.self_trade"), postOnly: row.int(9) != 0,
       stopPriceTicks: row.int(11), displayLots: row.int(13), expiry: Stamp(row.bits(14)),
-      clientOrderID: try row.clientOrderID(3, "orders.client_order_id"))
+      clientOrderID: try row.clientOrderID(3, "orders.client_order_id"), firstDot: try row.firstDot(25))
     let status: OrderStatus = try row.value(19, "orders.status")
     return AuditOrder(
       dot: try row.dot(0, "orders.dot"), stamp: Stamp(row.bits(1)), order: order, status: status,
@@ -145,6 +161,12 @@ extension StoreStatement {
   private func damaged(_ name: String) -> StoreError {
     let parts = name.split(separator: ".", maxSplits: 1)
     return .damagedAudit(table: String(parts.first ?? ""), column: String(parts.last ?? ""))
+  }
+
+  func firstDot(_ column: CInt) throws -> Dot {
+    let dot = try dot(column, "orders.first_dot")
+    guard dot == .none || Order.mayBeFirst(dot) else { throw damaged("orders.first_dot") }
+    return dot
   }
 
   func dot(_ column: CInt, _ name: String) throws -> Dot {

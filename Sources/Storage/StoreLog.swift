@@ -185,15 +185,16 @@ extension Store {
     return (SealedBatch(bytes: bytes, view: row.bits(2), signature: signature), hash)
   }
 
-  private func hashBefore(_ origin: OriginIndex, _ first: UInt64, _ database: Database) throws -> Hash256? {
+  func hashBefore(_ origin: OriginIndex, _ first: UInt64, _ database: Database) throws -> Hash256? {
     if first <= 1 { return chainStarts[origin] }
     let select = try statement(
       database,
-      "SELECT hash FROM log WHERE origin = ?1 AND first_sequence < ?2 ORDER BY first_sequence DESC LIMIT 1")
+      "SELECT last_sequence, hash FROM log WHERE origin = ?1 AND first_sequence < ?2 ORDER BY first_sequence DESC LIMIT 1"
+    )
     defer { select.reset() }
     select.bind(1, Int64(origin.value))
     select.bind(2, clamping: first)
-    if try select.step() { return Hash256(stored: select.raw(0)) }
+    if try select.step(), select.bits(0) == first - 1 { return Hash256(stored: select.raw(1)) }
     return logBases[origin].flatMap { $0.head.sequence == first - 1 ? $0.head.hash : nil }
   }
 

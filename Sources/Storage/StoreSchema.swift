@@ -52,8 +52,20 @@ enum StoreSchema {
       try database.execute(sql: "PRAGMA user_version = 3")
     }
     migrator.registerMigration("format 4") { database in
-      try database.execute(sql: snapshotSQL)
+      try database.execute(
+        sql: """
+          -- Of an order that its node sent again because it was void at first: the first dot that it ever had; else 0.
+          ALTER TABLE orders ADD COLUMN first_dot INTEGER NOT NULL DEFAULT 0;
+          CREATE INDEX orders_by_first_dot ON orders (first_dot) WHERE first_dot <> 0;
+          CREATE INDEX void_log_by_origin ON void_log (origin, first_sequence);
+          DROP VIEW IF EXISTS orders_readable;
+          """)
+      try database.execute(sql: ordersViewSQL)
       try database.execute(sql: "PRAGMA user_version = 4")
+    }
+    migrator.registerMigration("format 5") { database in
+      try database.execute(sql: snapshotSQL)
+      try database.execute(sql: "PRAGMA user_version = 5")
     }
     try migrator.migrate(queue)
   }

@@ -28,6 +28,7 @@ extension StoreSchema {
         WHEN 6 THEN \(rejectReason("o.reason")) END AS reason,
       CASE WHEN o.triggered <> 0 THEN \(time("o.triggered")) END AS triggered,
       CASE WHEN o.refers_to > 0 THEN \(dot("o.refers_to")) END AS refers_to,
+      CASE WHEN o.first_dot > 0 THEN \(dot("o.first_dot")) END AS first_id,
       \(dot("o.changed_by")) AS changed_by,
       \(time("o.changed_stamp")) AS changed
     FROM orders o LEFT JOIN instruments i ON i.dot = o.instrument

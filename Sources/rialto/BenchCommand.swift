@@ -3,11 +3,11 @@ import EngineBenchmark
 import Glibc
 
 /// `rialto bench`: figures of this machine, each with the result that it came from.
-struct BenchCommand: ParsableCommand {
+struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Measure parts of Rialto on this machine.",
-    subcommands: [Engine.self, EngineChild.self])
+    subcommands: [Engine.self, Detect.self, Join.self, Latency.self, EngineChild.self])
 }
 
 extension BenchCommand {

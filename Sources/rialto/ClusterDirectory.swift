@@ -101,9 +101,14 @@ struct ClusterDirectory {
   func running() throws -> [RunningNode] { try settings().names.compactMap { node($0).running } }
 
   /// Starts one node and waits until it listens.
-  /// - Parameter attached: it ends with this process.
+  /// - Parameters:
+  ///   - attached: it ends with this process.
+  ///   - further: more arguments for it.
+  ///   - spawned: told of the process as soon as there is one.
   /// - Throws: `CommandError` with the end of its log, if it does not come up.
-  func start(_ name: String, attached: Bool) async throws -> NodeProcess {
+  func start(
+    _ name: String, attached: Bool, further: [String] = [], spawned: (NodeProcess) -> Void = { _ in }
+  ) async throws -> NodeProcess {
     let settings = try settings()
     let files = node(name)
     files.removeRunning()
@@ -114,7 +119,9 @@ struct ClusterDirectory {
       "\(settings.fanout)", "--log-level", settings.logLevel, "--name", name, "--demo",
     ]
     for peer in peers { arguments += ["--peer", peer] }
+    arguments += further
     let process = try NodeProcess(arguments: arguments, logPath: files.logPath, attached: attached)
+    spawned(process)
     for _ in 0..<3_000 {
       if let running = files.running, running.pid == process.pid { return process.listening(running) }
       if !process.isRunning { break }
@@ -173,6 +180,11 @@ final class NodeProcess: @unchecked Sendable {
   }
 
   var isRunning: Bool { process.isRunning }
+
+  /// Whether it has ended by kill -9, its own or somebody else's.
+  var wasKilled: Bool {
+    !process.isRunning && process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGKILL
+  }
 
   func kill(_ signal: Int32) { Foundation.kill(pid, signal) }
 

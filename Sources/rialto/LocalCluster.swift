@@ -26,8 +26,29 @@ final class LocalCluster: Sendable {
     }
   }
 
+  /// Starts one more node, which joins.
+  /// - Parameter further: more arguments for it.
+  func add(_ name: String, further: [String] = []) async throws {
+    try directory.add(name)
+    _ = try await directory.start(name, attached: true, further: further) { process in
+      processes.withLock { $0.append((name, process)) }
+    }
+  }
+
+  /// Forgets a node whose process has ended.
+  func forget(_ name: String) throws {
+    processes.withLock { list in list.removeAll { $0.name == name } }
+    try directory.remove(name)
+  }
+
+  func process(_ name: String) -> NodeProcess? {
+    processes.withLock { list in list.first { $0.name == name }?.process }
+  }
+
+  func signal(_ name: String, _ signal: Int32) { process(name)?.kill(signal) }
+
   func kill(_ name: String) {
-    let process = processes.withLock { list in list.first { $0.name == name }?.process }
+    let process = process(name)
     process?.kill(SIGKILL)
     process?.wait()
   }
@@ -58,7 +79,11 @@ final class LocalCluster: Sendable {
   /// Ends every process, by force if it must be, and removes the files if they are nobody's.
   func end(removing: Bool) async {
     let running = processes.withLock { $0.map(\.process) }
-    for process in running { process.kill(SIGINT) }
+    for process in running where process.isRunning {
+      process.kill(SIGINT)
+      // One that stands still would not hear it.
+      process.kill(SIGCONT)
+    }
     for process in running {
       for _ in 0..<300 where process.isRunning { try? await Task.sleep(for: .milliseconds(10)) }
       if process.isRunning { process.kill(SIGKILL) }

@@ -91,6 +91,10 @@ struct NodeCommand: AsyncParsableCommand {
   @Flag(help: .hidden)
   var stopWithStdin = false
 
+  /// For measurements of what a joiner that dies costs the others.
+  @Option(help: .hidden)
+  var dieAt: DeathPoint?
+
   func validate() throws {
     guard fanout >= 1 else { throw ValidationError("--fanout must be at least 1") }
     guard (1...1_000).contains(roundMilliseconds) else {
@@ -158,6 +162,10 @@ struct NodeCommand: AsyncParsableCommand {
     configuration.snapshotSeconds = snapshotEvery.milliseconds / 1_000
     configuration.snapshotBehindEntries = joinEntries
     configuration.retainedEntries = retain
+    if dieAt != nil, !demo {
+      throw CommandError("--die-at is for nodes of a cluster to try things with: --demo")
+    }
+    configuration.diesAt = dieAt
     configuration.gossip.fanout = fanout
     configuration.gossip.roundMicroseconds = roundMilliseconds * 1_000
     if let advertise {
@@ -192,6 +200,8 @@ struct NodeCommand: AsyncParsableCommand {
     }
   }
 }
+
+extension DeathPoint: ExpressibleByArgument {}
 
 /// A time with its unit on the command line: `250ms`, `5s`, `2m`.
 struct TimeSpan: ExpressibleByArgument, Hashable, CustomStringConvertible {

@@ -18,9 +18,11 @@ struct SimulateCommand: ParsableCommand {
       Profiles say which faults a seed may draw:
         calm     none
         network  partitions, one-way and whole, cut links, resets, pauses, loss
+        links    single links are cut, some for long, and all else is well
         clocks   skew, drift, jumps
         disks    slow, full, unreadable, failed syncs, flipped bits, wiped
         crashes  kills, loss of power, pauses
+        membership  leaves, joins, kills, wiped disks, pauses, partitions
         swarm    for each seed another part of it all
 
       A violation is reported with the last steps of all nodes and with a

@@ -123,6 +123,25 @@ struct StatusCommand: AsyncParsableCommand {
     line.add("members", status.members)
     line.add("wedged", status.isWedged)
     line.add("view_changes", status.viewChanges)
+    line.add("view_entered_us", status.viewEnteredAt)
+    line.add(
+      "events",
+      status.events.map { event in
+        var line = JSONLine()
+        line.add("kind", event.kind.rawValue)
+        if let origin = event.origin { line.add("origin", origin) } else { line.addNull("origin") }
+        line.add("view", event.view)
+        line.add("at_us", event.at)
+        return line
+      })
+    line.add(
+      "pauses",
+      status.pauses.map { pause in
+        var line = JSONLine()
+        line.add("from_us", pause.from)
+        line.add("us", pause.microseconds)
+        return line
+      })
     line.add("final_stamp", status.finalStamp)
     line.add("finality_lag_ms", status.lagMilliseconds)
     line.add("quarantined", status.quarantined)

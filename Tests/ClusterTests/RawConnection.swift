@@ -195,7 +195,10 @@ extension TestCluster {
       // It holds nothing of anybody's log: so it confirms what the others have on disk.
       let vector = PeerMessage.vector(VersionVector())
       connection.send(type: vector.frameType, vector.body)
-      let heartbeat = PeerMessage.heartbeat(Heartbeat(view: 0, speaker: origin(name), beat: nil, acks: []))
+      // And what its clock shows.
+      let clock = UInt64(Date().timeIntervalSince1970 * 1_000)
+      let heartbeat = PeerMessage.heartbeat(
+        Heartbeat(view: 0, speaker: origin(name), beat: nil, acks: [], wallMilliseconds: clock))
       connection.keepSaying(.frame(type: heartbeat.frameType, body: heartbeat.body))
     }
     return connection

@@ -35,6 +35,7 @@ enum GoldenFormat {
     if !order.clientOrderID.isNone {
       out += " id=\(text(order.clientOrderID)) time=\(order.clientTimeMilliseconds)"
     }
+    if !order.firstDot.isNone { out += " first=\(order.firstDot)" }
     return out
   }
 

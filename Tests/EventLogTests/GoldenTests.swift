@@ -105,7 +105,7 @@ import Testing
     #expect(heads.sorted() == all, "missing heads \(all.filter { !heads.contains($0) })")
     #expect(changes.sorted() == [0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 14, 15])
     let bits = shapes.reduce(0, |)
-    #expect(bits == 0x7ff, "bits of shapes")
+    #expect(bits == 0xfff, "bits of shapes")
     #expect(Set(shapes.map { $0 & 3 }).count == 4)
     #expect(Set(shapes.map { $0 >> 2 & 3 }).count == 4)
     #expect(Set(shapes.map { $0 >> 4 & 7 }).count == 5)

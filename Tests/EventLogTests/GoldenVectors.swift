@@ -110,6 +110,7 @@ enum GoldenVectors {
         ]),
       item("state-that-kinds-share", second: 17, shared),
       GoldenLog.Item(name: "stamps-of-one-second", entries: stamps),
+      item("first-dots", second: 19, firstDots),
     ])
 
   private static func checkpoint(number: UInt64, fills: UInt64) -> Payload {
@@ -211,6 +212,22 @@ enum GoldenVectors {
     order { ($0.account, $0.priceTicks) = (AccountID(8), 6_500_012) },
     cancel(.dot(Dot(origin: OriginIndex(0), sequence: 3)), account: AccountID(8)),
   ]
+
+  /// Orders that are sent again, some with an id, between cancels that name dots: they share the target.
+  private static let firstDots: [Payload] = {
+    func again(_ origin: UInt32, _ sequence: UInt64, id: ClientOrderID = .none) -> Payload {
+      order {
+        $0.firstDot = Dot(origin: OriginIndex(origin), sequence: sequence)
+        $0.clientOrderID = id
+        if !id.isNone { $0.clientTimeMilliseconds = 1_700_000_018_000 }
+      }
+    }
+    return [
+      again(0, 1_000), again(0, 1_001), again(0, 1_003, id: ClientOrderID(77)), again(0, 1_004, id: id("void")),
+      cancel(.dot(Dot(origin: OriginIndex(0), sequence: 1_003))), again(0, 1_005),
+      again(1 << 20 - 1, 1 << 44 - 1), order(), again(2, 1),
+    ]
+  }()
 
   /// From the first stamp of a second to its last, by steps of one byte to four.
   private static let stamps: [Entry] = {

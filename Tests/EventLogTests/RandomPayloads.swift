@@ -60,7 +60,15 @@ struct RandomPayloads {
       selfTradePrevention: plain ? .none : SelfTradePrevention.allCases[generator.pick(0...4)],
       postOnly: !plain && generator.chance(1, of: 2), stopPriceTicks: generator.chance(1, of: 2) ? 0 : signed(),
       displayLots: plain || generator.chance(1, of: 2) ? 0 : signed(), expiry: stamp(),
-      clientOrderID: plain ? .none : anyClientOrderID(), clientTimeMilliseconds: number())
+      clientOrderID: plain ? .none : anyClientOrderID(), clientTimeMilliseconds: number(),
+      firstDot: plain || generator.chance(1, of: 2) ? .none : firstDot())
+  }
+
+  mutating func firstDot() -> Dot {
+    let isLast = generator.chance(1, of: 8)
+    return Dot(
+      origin: OriginIndex(isLast ? 1 << 20 - 1 : UInt32(generator.below(3))),
+      sequence: isLast ? 1 << 44 - 1 : 1 + generator.below(300))
   }
 
   mutating func target() -> OrderReference {

@@ -59,7 +59,7 @@ struct RefusalTests {
       let stops = type >= 2
       let dated = shape >> 2 & 3 == 3
       let idKind = shape >> 8 & 3
-      let valid = shape >> 11 == 0 && shape >> 4 & 7 <= 4 && idKind <= 2
+      let valid = shape >> 12 == 0 && shape >> 4 & 7 <= 4 && idKind <= 2
       var bytes: [UInt8] = [1, 0, 1, 1, 9]
       bytes += shape == 0 ? [0x2e] : [0x26, UInt8(shape & 255), UInt8(shape >> 8)]
       bytes += [2, 2]
@@ -68,9 +68,10 @@ struct RefusalTests {
       if dated { bytes.append(2) }
       if idKind == 1 { bytes += [2, 2] }
       if idKind == 2 { bytes += [1, 65, 2] }
+      if shape >> 11 & 1 == 1 { bytes += [0, 2] }
       #expect(refusal(bytes) == (valid ? nil : .invalid(field: "order shape")), "shape \(shape)")
       accepted += valid ? 1 : 0
     }
-    #expect(accepted == 4 * 4 * 5 * 2 * 3 * 2)
+    #expect(accepted == 4 * 4 * 5 * 2 * 3 * 2 * 2)
   }
 }

@@ -100,7 +100,7 @@ enum RefusedVectors {
       "order-prevention-5", .invalid(field: "order shape"), entry: [0x26, 0x50, 0, 2, 2],
       accepted: [0x26, 0x40, 0, 2, 2]),
     RefusedVector("order-id-kind-3", .invalid(field: "order shape"), entry: [0x26, 0, 3, 2, 2, 2, 2]),
-    RefusedVector("order-shape-bit-11", .invalid(field: "order shape"), entry: [0x26, 0, 8, 2, 2]),
+    RefusedVector("order-shape-bit-12", .invalid(field: "order shape"), entry: [0x26, 0, 0x10, 2, 2]),
     RefusedVector("order-shape-bit-15", .invalid(field: "order shape"), entry: [0x26, 0, 0x80, 2, 2]),
     RefusedVector(
       "order-displays-0", .invalid(field: "display quantity"), entry: [0x26, 0, 4, 2, 2, 0],
@@ -111,6 +111,16 @@ enum RefusedVectors {
     RefusedVector("order-without-quantity", .truncated(field: "quantity"), entry: [0x2e, 2]),
     RefusedVector("order-good-till-date-without-one", .truncated(field: "expiry"), entry: [0x26, 0x0c, 0, 2, 2]),
     RefusedVector("order-stop-without-price", .truncated(field: "stop price"), entry: [0x26, 2, 0, 2, 2]),
+    RefusedVector("order-without-its-first-dot", .truncated(field: "first dot"), entry: [0x26, 0, 8, 2, 2, 3]),
+    RefusedVector(
+      "order-whose-first-dot-is-none", .invalid(field: "first dot"), entry: [0x26, 0, 8, 2, 2, 0, 0],
+      accepted: [0x26, 0, 8, 2, 2, 0, 2]),
+    RefusedVector(
+      "order-whose-first-dot-has-an-origin-past-20-bits", .invalid(field: "first dot"),
+      entry: [0x26, 0, 8, 2, 2] + varint(1 << 20) + [2], accepted: [0x26, 0, 8, 2, 2] + varint(1 << 20 - 1) + [2]),
+    RefusedVector(
+      "order-whose-first-dot-has-a-sequence-past-44-bits", .invalid(field: "first dot"),
+      entry: [0x26, 0, 8, 2, 2, 0] + varint(1 << 45), accepted: [0x26, 0, 8, 2, 2, 0] + varint(1 << 45 - 2)),
   ]
 
   static let identifiers: [RefusedVector] = [

@@ -149,7 +149,7 @@ def read_order(reader, state, flags):
     shape = state.shape
     kind, time, prevention = shape & 3, shape >> 2 & 3, shape >> 4 & 7
     id_kind = shape >> 8 & 3
-    if prevention > 4 or id_kind > 2 or shape >> 11:
+    if prevention > 4 or id_kind > 2 or shape >> 12:
         raise Refused("invalid", "shape")
     if not flags & 2:
         state.instrument = another(reader.dot("instrument"), state.instrument, "instrument")
@@ -170,6 +170,11 @@ def read_order(reader, state, flags):
     if id_kind:
         out += f" id={id_text(read_id(reader, state, id_kind))}"
         out += f" time={state.moves('time', reader, 'client time')}"
+    if shape >> 11 & 1:
+        first = reader.varint("first dot", high=(1 << 20) - 1), state.moves("target", reader, "first dot")
+        if not 1 <= first[1] < 1 << 44:
+            raise Refused("invalid", "first dot")
+        out += f" first={dot_text(first)}"
     return out
 
 

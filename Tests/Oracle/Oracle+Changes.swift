@@ -58,6 +58,9 @@ extension Oracle {
       if let place = place(of: dot) {
         if self[place].account == account { return place }
         reject(entry, .notOwner, dot)
+      } else if let first = taken(account, .dot(dot)) {
+        if let place = place(of: first.dot) { return place }
+        reject(entry, .notOpen, first.dot)
       } else if dot.sequence <= applied[dot.origin, default: 0] {
         reject(entry, .notOpen, dot)
       } else {
@@ -76,11 +79,10 @@ extension Oracle {
 
   mutating func apply(_ cancel: Cancel, _ dot: Dot) {
     let found = find(cancel.target, cancel.account, dot) { oracle, order in
-      if cancel.targetStamp != .zero || cancel.target == .client(.none) {
-        oracle.reject(dot, .unknownOrder, order)
-      } else {
-        oracle.layStone(cancel)
-      }
+      let isNothing = cancel.target == .client(.none)
+      let isKnown = cancel.targetStamp != .zero
+      if isKnown || isNothing { oracle.reject(dot, .unknownOrder, order) }
+      if !isKnown && !isNothing || cancel.target == .dot(order) { oracle.layStone(cancel) }
     }
     guard let place = found else { return }
     events.append(.cancelled(order: self[place].dot, reason: .requested, openLots: self[place].openLots))

@@ -81,13 +81,15 @@ extension Oracle {
   }
 
   private func put(_ order: RestingOrder, _ key: OrderKey?, _ node: inout Node) {
-    // While it is open, no other order can take its id.
-    let id = order.clientOrderID.isNone ? nil : taken(order.account, order.clientOrderID)
+    // While it is open, no other order can take its names.
+    let names = names(of: order.dot)
+    let others = names.dropFirst().reversed()
     var flags = Self.flags(
       order.side, order.postOnly, order.timeInForce, order.type, order.selfTradePrevention)
     if order.displayLots != 0 { flags += 512 }
     if key != nil { flags += 1024 }
-    if id != nil { flags += 2048 }
+    if !names.isEmpty { flags += 2048 }
+    if !others.isEmpty { flags += 4096 }
     node.put(order.dot)
     node.writer.writeFixed(order.account.value)
     node.writer.writeFixed(order.openLots)
@@ -103,10 +105,12 @@ extension Oracle {
       node.writer.writeFixed(key.stamp.value)
       node.writer.writeFixed(key.origin.value)
     }
-    if let id {
-      node.put(id.content.clientOrderID)
-      node.writer.writeFixed(Self.fingerprint(id.content))
+    if let first = names.first {
+      node.put(first.name)
+      node.writer.writeFixed(Self.fingerprint(first.content))
     }
+    if !others.isEmpty { node.writer.writeFixed(UInt32(others.count)) }
+    for other in others { if case .dot(let dot) = other.name { node.put(dot) } }
   }
 
   private static func flags(
@@ -164,7 +168,7 @@ extension Oracle {
           node.put(record.dot)
           node.writer.writeFixed(record.content.account.value)
           node.writer.writeFixed(Self.fingerprint(record.content))
-          node.put(record.content.clientOrderID)
+          node.put(record.name)
         })
       node.writer.write(bucket.hash)
     }
@@ -231,6 +235,16 @@ private struct Node {
   mutating func put(_ hashes: [Hash256]) {
     writer.writeFixed(UInt32(hashes.count))
     for hash in hashes { writer.write(hash) }
+  }
+
+  /// A name of an order.
+  mutating func put(_ name: OrderReference) {
+    switch name {
+    case .client(let id): put(id)
+    case .dot(let dot):
+      writer.write(3)
+      put(dot)
+    }
   }
 
   mutating func put(_ id: ClientOrderID) {

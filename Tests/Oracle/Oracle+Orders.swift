@@ -6,9 +6,13 @@ extension Oracle {
   mutating func place(_ order: Order, _ dot: Dot, _ key: OrderKey, isEntombed: Bool) {
     guard let book = book(order.instrument) else { return reject(dot, .unknownInstrument) }
     if let reason = Self.flaw(order) { return reject(dot, reason) }
-    if let (reason, first) = takeID(order, dot, key.stamp) { return reject(dot, reason, first) }
-    if Self.isOver(order, key.stamp) { return reject(dot, .invalidExpiry) }
-    if isEntombed || liftStone(of: order) {
+    if let (reason, first) = takeNames(order, dot, key.stamp) {
+      reject(dot, reason, first)
+      if reason == .repeated { cancelRepeated(order, first, isEntombed: isEntombed) }
+      return
+    }
+    let isCancelled = liftStones(of: order)
+    if isEntombed || isCancelled {
       events.append(.accepted(order: dot))
       events.append(.cancelled(order: dot, reason: .tombstone, openLots: order.quantityLots))
       return
@@ -26,6 +30,14 @@ extension Oracle {
       open.stopPriceTicks = 0
     }
     enter(open, book, depth: 0)
+  }
+
+  /// A cancel that waited for a name of a repeat takes the first order out.
+  private mutating func cancelRepeated(_ order: Order, _ first: Dot, isEntombed: Bool) {
+    let isCancelled = liftStones(of: order)
+    guard isEntombed || isCancelled, let place = place(of: first), self[place].account == order.account else { return }
+    events.append(.cancelled(order: first, reason: .tombstone, openLots: self[place].openLots))
+    remove(place)
   }
 
   /// Why the order could never be taken, whatever the book holds.

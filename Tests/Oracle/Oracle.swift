@@ -22,15 +22,16 @@ package struct Oracle: Sendable {
     /// By side. The order in which they trigger: first price to be reached first, then the one that came first.
     package var stops: [[Waiting]] = [[], []]
   }
-  /// What an order is known by to its client.
+  /// What an order is known by: its client order id, or a dot that is not its own.
   struct Name: Hashable {
     var account: AccountID
-    var id: ClientOrderID
+    var name: OrderReference
   }
-  /// A client order id that an order has taken.
+  /// A name that an order has taken.
   package struct Taken: Sendable {
     package var dot: Dot
-    /// Without the client's time.
+    var name: OrderReference
+    /// Without the client's time and the first dot.
     package var content: Order
     package var second: UInt64
   }
@@ -102,8 +103,11 @@ package struct Oracle: Sendable {
   // MARK: Client order ids
 
   /// The order that an id stands for, if it is remembered.
-  package func taken(_ account: AccountID, _ id: ClientOrderID) -> Taken? {
-    guard let index = lastTaken[Name(account: account, id: id)] else { return nil }
+  package func taken(_ account: AccountID, _ id: ClientOrderID) -> Taken? { taken(account, .client(id)) }
+
+  /// The order that has a name, its own dot apart, if that is remembered.
+  package func taken(_ account: AccountID, _ name: OrderReference) -> Taken? {
+    guard let index = lastTaken[Name(account: account, name: name)] else { return nil }
     return isRecent(index) || isOpen(taken[index].dot) ? taken[index] : nil
   }
 
@@ -111,29 +115,59 @@ package struct Oracle: Sendable {
     taken[index].second + 600 >= second && taken.count - index <= idsMax
   }
 
-  /// - Returns: why the order cannot have its id, and which order has it.
-  mutating func takeID(_ order: Order, _ dot: Dot, _ stamp: Stamp) -> (reason: RejectReason, first: Dot)? {
-    if order.clientOrderID.isNone { return nil }
+  /// - Returns: why the order cannot have its names, and which order has one of them.
+  mutating func takeNames(_ order: Order, _ dot: Dot, _ stamp: Stamp) -> (reason: RejectReason, first: Dot)? {
     var content = order
     content.clientTimeMilliseconds = 0
-    if let first = taken(order.account, order.clientOrderID) {
-      return (first.content == content ? .repeated : .duplicateID, first.dot)
+    content.firstDot = .none
+    let names = Self.names(order)
+    if let first = names.compactMap({ taken(order.account, $0) }).first {
+      if names.contains(.client(order.clientOrderID)), let same = taken(order.account, order.clientOrderID),
+        same.content != content
+      {
+        return (.duplicateID, same.dot)
+      }
+      if !order.firstDot.isNone, taken(order.account, .dot(order.firstDot)) == nil {
+        take(.dot(order.firstDot), first.dot, first.content)
+      }
+      take(.dot(dot), first.dot, first.content)
+      return (.repeated, first.dot)
+    }
+    if !order.firstDot.isNone, order.firstDot.sequence <= applied[order.firstDot.origin, default: 0] {
+      return (.repeated, order.firstDot)
     }
     if Self.isOver(order, stamp) { return (.invalidExpiry, .none) }
-    if order.clientTimeMilliseconds > stamp.milliseconds + 500 { return (.clientTimeAhead, .none) }
-    if order.clientTimeMilliseconds + 599_500 < stamp.milliseconds { return (.stale, .none) }
-    lastTaken[Name(account: order.account, id: order.clientOrderID)] = taken.count
-    taken.append(Taken(dot: dot, content: content, second: second))
+    if !order.clientOrderID.isNone {
+      if order.clientTimeMilliseconds > stamp.milliseconds + 500 { return (.clientTimeAhead, .none) }
+      if order.clientTimeMilliseconds + 599_500 < stamp.milliseconds { return (.stale, .none) }
+    }
+    for name in names { take(name, dot, content) }
     return nil
   }
 
+  /// The names that an order brings, its own dot apart.
+  static func names(_ order: Order) -> [OrderReference] {
+    (order.clientOrderID.isNone ? [] : [.client(order.clientOrderID)])
+      + (order.firstDot.isNone ? [] : [.dot(order.firstDot)])
+  }
+
+  /// The order `dot` has this name from now on; an open one at most sixteen.
+  private mutating func take(_ name: OrderReference, _ dot: Dot, _ content: Order) {
+    if names(of: dot).count >= 16 && isOpen(dot) { return }
+    lastTaken[Name(account: content.account, name: name)] = taken.count
+    taken.append(Taken(dot: dot, name: name, content: content, second: second))
+  }
+
+  /// Every name that an order has taken, oldest first.
+  func names(of dot: Dot) -> [Taken] { taken.filter { $0.dot == dot } }
+
   // MARK: Tombstones
 
-  /// - Returns: true if a cancel by client order id waited for the order; it waits no longer.
-  mutating func liftStone(of order: Order) -> Bool {
-    if order.clientOrderID.isNone { return false }
+  /// - Returns: true if a cancel waited for a name that the order brings, its own dot apart; it waits no longer.
+  mutating func liftStones(of order: Order) -> Bool {
+    let names = Self.names(order)
     let count = stones.count
-    stones.removeAll { $0.account == order.account && $0.target == .client(order.clientOrderID) }
+    stones.removeAll { $0.account == order.account && names.contains($0.target) }
     return stones.count < count
   }
 

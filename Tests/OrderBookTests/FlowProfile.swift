@@ -34,6 +34,8 @@ struct FlowProfile: Sendable, CustomTestStringConvertible {
   var extreme: UInt64 = 10
   /// Pauses of minutes.
   var pauses: UInt64 = 8
+  /// Orders that are sent again under another dot, and commands that name a dot which such an order had.
+  var resubmitted: UInt64 = 0
   /// Seconds until most good-till-date orders leave, at most; about four entries each.
   var lifetime: UInt64 = 8
 
@@ -63,6 +65,9 @@ struct FlowProfile: Sendable, CustomTestStringConvertible {
   /// Whatever a client may get wrong.
   static let hostile = FlowProfile(
     name: "hostile", orders: 62, amends: 22, stops: 15, stopLimits: 15, postOnly: 150, invalid: 350, extreme: 40)
+  /// Orders that come again from void logs, once or twice, before and after what names them.
+  static let resubmissions = FlowProfile(
+    name: "resubmissions", orders: 60, cancels: 22, amends: 14, stops: 4, stopLimits: 6, resubmitted: 450)
   /// A few prices with long queues.
   static let deep = FlowProfile(
     name: "deep", prices: 2, lots: 5, orders: 76, cancels: 8, amends: 10, cancelAlls: 0, markets: 1, stops: 8,
@@ -74,5 +79,5 @@ struct FlowProfile: Sendable, CustomTestStringConvertible {
   /// Prices far from each other.
   static let far = FlowProfile(name: "far", prices: 1 << 40, stops: 12, stopLimits: 12, extreme: 60)
 
-  static let all = [mixed, plain, stops, icebergs, selfTrades, expiries, hostile, far]
+  static let all = [mixed, plain, stops, icebergs, selfTrades, expiries, hostile, far, resubmissions]
 }

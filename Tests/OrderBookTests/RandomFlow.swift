@@ -142,6 +142,7 @@ struct RandomFlow {
       // Sent twice.
       var order = placed[generator.pick(0...placed.count - 1)].order
       order.clientTimeMilliseconds = stamp.milliseconds
+      if isResubmitted() { order.firstDot = formerDot() }
       let isOver = order.timeInForce == .goodTillDate && order.expiry <= stamp
       if isOver && generator.chance(1, of: 2) { order.expiry = expiry() }
       return order
@@ -152,6 +153,7 @@ struct RandomFlow {
       quantityLots: quantity())
     setType(&order)
     setFlags(&order)
+    if isResubmitted() { order.firstDot = formerDot() }
     if profile.withIDs && generator.chance(1, of: 3) {
       order.clientOrderID = id()
       let age = generator.chance(1, of: 20) ? UInt64(generator.pick(599_000...601_000)) : 0
@@ -166,6 +168,19 @@ struct RandomFlow {
       if special.count > 10 { special.removeFirst() }
     }
     return order
+  }
+
+  private mutating func isResubmitted() -> Bool { profile.resubmitted > 0 && happens(profile.resubmitted) }
+
+  /// Mostly of an origin of which nothing is here; else of an order that is, or may be yet.
+  private mutating func formerDot() -> Dot {
+    switch generator.below(12) {
+    case 0:
+      let last = sequences[1]
+      return Dot(origin: OriginIndex(1), sequence: last + 1 + generator.below(8))
+    case 1 where !placed.isEmpty: return placed[generator.pick(0...placed.count - 1)].dot
+    default: return Dot(origin: OriginIndex(3), sequence: 1 + generator.below(12))
+    }
   }
 
   private mutating func setType(_ order: inout Order) {
@@ -257,6 +272,7 @@ struct RandomFlow {
 
   private mutating func target() -> OrderReference {
     if profile.withIDs && generator.chance(1, of: 4) { return .client(id()) }
+    if isResubmitted() { return .dot(formerDot()) }
     if generator.chance(1, of: 5) || placed.isEmpty {
       // Not there yet, or never.
       let origin = generator.pick(0...2)

@@ -20,9 +20,9 @@ struct ReplicaTests {
   }
 
   @Test func entriesFromAClockFarAheadWaitAndAreNeverLost() throws {
-    let cluster = try VirtualCluster(nodes: 3, seed: 1)
+    let cluster = try VirtualCluster(nodes: 3, seed: 1, defects: .ownClockAlone)
     let instrument = cluster.defineInstrument()
-    cluster.nodes[0].clockSkewMilliseconds = 3_000
+    cluster.nodes[0].clockSkewMilliseconds = 1_300
     cluster.submit([limit(instrument, .buy, price: 100, quantity: 5)], to: 0)
     cluster.run(milliseconds: 500)
     for node in cluster.nodes[1...] {
@@ -343,9 +343,12 @@ extension ReplicaTests {
     var now = cluster.now(cluster.nodes[0])
     var effects: [Effect] = []
     replica.step(.recovered, now: now, &effects)
-    replica.step(.linkUp(PeerIndex(0), key: cluster.keys[0].publicKey, address: ""), now: now, &effects)
-    let heartbeat = Heartbeat(view: 0, speaker: OriginIndex(0), beat: nil, acks: [])
-    replica.step(.message(from: PeerIndex(0), .heartbeat(heartbeat)), now: now, &effects)
+    for index in 0..<2 {
+      let peer = PeerIndex(UInt32(index))
+      replica.step(.linkUp(peer, key: cluster.keys[index].publicKey, address: ""), now: now, &effects)
+      let heartbeat = Heartbeat(view: 0, speaker: OriginIndex(peer.value), beat: nil, acks: [])
+      replica.step(.message(from: peer, .heartbeat(heartbeat)), now: now, &effects)
+    }
     for _ in 0..<50 {
       now.monotonicMicroseconds += 10_000
       replica.step(.tick, now: now, &effects)

@@ -63,13 +63,15 @@ final class VirtualCluster {
   /// Links that lose everything.
   var cut: Set<Int> = []
   var messagesSent = 0
+  var wordsSent = 0
 
   /// - Parameter observers: nodes after the members that only follow, and are linked to nobody.
   init(
     nodes members: Int, observers: Int = 0, fanout: Int = 3, seed: UInt64,
-    tentativeEntriesMax: Int = Limits.tentativeEntriesMax, snapshotSeconds: UInt64 = 0
+    tentativeEntriesMax: Int = Limits.tentativeEntriesMax, snapshotSeconds: UInt64 = 0, defects: Defects = []
   ) throws {
     let count = members + observers
+    self.defects = defects
     self.tentativeEntriesMax = tentativeEntriesMax
     self.snapshotSeconds = snapshotSeconds
     generator = SeededGenerator(seed: seed)
@@ -98,6 +100,7 @@ final class VirtualCluster {
   let fanout: Int
   let tentativeEntriesMax: Int
   let snapshotSeconds: UInt64
+  let defects: Defects
 
   func origin(_ index: Int) -> OriginIndex { OriginIndex(UInt32(index)) }
   /// Links are named by the place of the node at the other end.
@@ -120,6 +123,7 @@ final class VirtualCluster {
     configuration.snapshotSeconds = snapshotSeconds
     configuration.wantsMembership = isMember
     if index < nodes.count { configuration.snapshots = nodes[index].snapshots.map(\.info) }
+    configuration.defects = defects
     return configuration
   }
 
@@ -216,6 +220,7 @@ final class VirtualCluster {
 
   private func send(_ message: PeerMessage, _ from: Int, _ to: Int) {
     messagesSent += 1
+    if case .word = message { wordsSent += 1 }
     guard !cut.contains(from * 1_000 + to) else { return }
     let delay = UInt64(generator.pick(latencyMicroseconds))
     let at = max(nowMicroseconds + delay, lastArrival[from][to])

@@ -40,6 +40,14 @@ import Testing
       checkers: ["fills", "checkpoint"]),
   ]
 
+  /// Of what keeps finality going.
+  static let going = [
+    Known(
+      testDescription: "nobody's word is passed on", defects: .noRelay, profile: .links, checkers: ["finality"]),
+    Known(
+      testDescription: "each by its own clock", defects: .ownClockAlone, profile: .clocks, checkers: ["finality"]),
+  ]
+
   /// Of finality and views. They hold what is final against what was.
   static let changing = [
     Known(
@@ -61,6 +69,19 @@ import Testing
     Known(
       testDescription: "an abandoned wedge", views: .noTakeover, profile: .membership, checkers: ["liveness"]),
   ]
+
+  /// Of what is sent again after a seal.
+  static let resubmitting = [
+    Known(
+      testDescription: "an order that comes again after its cancel", defects: .resubmitsAfterCancel,
+      profile: .membership, first: 10, checkers: ["shadow", "resubmission"]),
+    Known(
+      testDescription: "an order that comes again without its first dot", defects: .forgetsFirstDot,
+      profile: .membership, checkers: ["resubmission", "reports"]),
+    Known(
+      testDescription: "a void tail that a restart forgets", defects: .forgetsVoidTail, profile: .membership,
+      first: 28, checkers: ["resubmission"]),
+  ]
   private static let final: Set<String> = ["word", "views", "convergence", "checkpoint", "own-log", "fills"]
 
   static let seedsMax: UInt64 = 200
@@ -75,7 +96,7 @@ import Testing
     return simulation.violation
   }
 
-  @Test(arguments: all + changing) func isSeen(_ known: Known) throws {
+  @Test(arguments: all + going + changing + resubmitting) func isSeen(_ known: Known) throws {
     var seed = known.first - 1
     var violation: Violation?
     while violation == nil, seed < Self.seedsMax {

@@ -117,6 +117,10 @@ import Testing
     arguments: [
       ("crash-before-the-sync", Defects.acknowledgesBeforeSync), ("crash-before-the-sync", .sendsBeforeSync),
       ("failed-sync", .sendsBeforeSync), ("join", .noWedge), ("joiner-with-a-slow-clock", .noFloor),
+      ("cancel-of-a-void-dot", .resubmitsAfterCancel), ("sealed-twice", .forgetsFirstDot),
+      ("void-tail-comes-again", .forgetsFirstDot), ("crash-while-the-tail-comes-again", .forgetsVoidTail),
+      ("cut-link", .noRelay), ("one-way-link", .noRelay), ("clock-back", .ownClockAlone),
+      ("clock-far-ahead", .ownClockAlone),
     ])
   func brokenVariants(name: String, defects: Defects) throws {
     #expect(try ScenarioRun.run(Self.text(name), defects: defects).failure != nil)
@@ -128,7 +132,7 @@ import Testing
       ("proposer-dies", ViewDefects.noTakeover), ("proposer-dies", .wedgeTimesOut),
       ("proposer-dies-late", .ignoresAccepted), ("what-a-survivor-holds", .baseWithoutAcks),
       ("joiner-dies-under-the-mutex", .leaseNotFenced), ("flipped-bit-in-anothers-log", .ignoresToken),
-      ("leave", .tooFewSigners),
+      ("leave", .tooFewSigners), ("cut-link-and-a-change-of-views", .proposesAlone),
     ])
   func brokenViews(name: String, defects: ViewDefects) throws {
     #expect(try ScenarioRun.run(Self.text(name), viewDefects: defects).failure != nil)

@@ -18,6 +18,8 @@ package protocol Checker {
   mutating func followed(_ entries: [Acknowledged], _ node: SimulatedNode, _ world: Simulation)
   /// A node told its clients what became of their commands.
   mutating func reported(_ reports: [OrderReport], _ node: SimulatedNode, _ world: Simulation) -> String?
+  /// Whether it is told what is sent.
+  var hearsMessages: Bool { get }
   /// A node sends a message.
   mutating func sent(_ message: PeerMessage, _ node: SimulatedNode, _ world: Simulation) -> String?
   mutating func started(_ node: SimulatedNode, _ world: Simulation)
@@ -27,6 +29,7 @@ package protocol Checker {
 }
 
 extension Checker {
+  package var hearsMessages: Bool { false }
   package mutating func step(_ node: SimulatedNode, _ world: Simulation) -> String? { nil }
   package mutating func sample(_ world: Simulation) -> String? { nil }
   package mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? { nil }
@@ -55,7 +58,8 @@ package enum Checkers {
       ConvergenceChecker(nodes: nodes), DurabilityChecker(nodes: nodes), DoubleEntryChecker(nodes: nodes),
       ConservationChecker(nodes: nodes), ShadowChecker(nodes: nodes), ReportsChecker(nodes: nodes),
       CheckpointChecker(nodes: nodes), FillsChecker(nodes: nodes), OwnLogChecker(), WordChecker(nodes: nodes),
-      ViewsChecker(nodes: nodes), LimitsChecker(), StructureChecker(),
+      ViewsChecker(nodes: nodes), ResubmissionChecker(nodes: nodes), LimitsChecker(), StructureChecker(),
+      FinalityChecker(),
     ]
   }
 }

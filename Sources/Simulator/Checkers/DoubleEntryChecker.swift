@@ -3,7 +3,8 @@ import OrderBook
 import Primitives
 import Replica
 
-/// A client order id takes effect once, wherever and however often its order was sent.
+/// A client order id takes effect once, wherever and however often its order was sent; so does a void order that its node
+/// sends again.
 struct DoubleEntryChecker: Checker {
   let name = "double entry"
 
@@ -15,6 +16,8 @@ struct DoubleEntryChecker: Checker {
   private var once: FinalOnce
   /// Which entry took effect under a name. Looked up only, never walked.
   private var effective: [Name: Dot] = [:]
+  /// The same by the first dot that an order ever had.
+  private var effectiveDots: [Dot: Dot] = [:]
 
   init(nodes: Int) { once = FinalOnce(nodes: nodes) }
 
@@ -23,7 +26,9 @@ struct DoubleEntryChecker: Checker {
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
     for index in once.news(run, from: node.index) {
       let item = run.items[index]
-      guard case .command(.order(let order)) = item.entry.payload, !order.clientOrderID.isNone else { continue }
+      guard case .command(.order(let order)) = item.entry.payload,
+        !order.clientOrderID.isNone || !order.firstDot.isNone
+      else { continue }
       var hasEffect = false
       for event in run.events(at: index) {
         switch event {
@@ -32,6 +37,10 @@ struct DoubleEntryChecker: Checker {
         }
       }
       guard hasEffect else { continue }
+      if !order.firstDot.isNone, let first = effectiveDots.updateValue(item.dot, forKey: order.firstDot) {
+        return "\(order.firstDot) was void, and took effect as \(first) and again as \(item.dot)"
+      }
+      if order.clientOrderID.isNone { continue }
       let name = Name(account: order.account, id: order.clientOrderID)
       if let first = effective.updateValue(item.dot, forKey: name) {
         return

@@ -23,15 +23,15 @@ struct OwnLogChecker: Checker {
 
   mutating func noticed(_ notice: Notice, _ node: SimulatedNode, _ world: Simulation) -> String? {
     switch notice {
-    case .badBatch, .badSignature, .badAddress, .fork:
+    case .badBatch, .badSignature, .badWord, .badAddress, .fork:
       // There is no malice here, and nobody writes under a name whose log its disk has lost.
       "\(node.name) noticed: \(notice)"
-    case .unprovenClaim, .quarantined, .bookMismatch, .deepRollback, .suspected, .heardAgain, .gaveUp, .wedged,
-      .entered, .sealed, .voided, .attestationDiffers, .checkpointChanged, .checkpointContradicted, .fillDiffers,
-      .fillMissing, .needsSnapshot,
-      .fetchesSnapshot, .badSnapshot:
+    case .unprovenClaim, .quarantined, .unbelieved, .bookMismatch, .deepRollback, .suspected, .heardAgain, .gaveUp,
+      .wedged, .entered, .sealed, .voided, .attestationDiffers, .checkpointChanged, .checkpointContradicted,
+      .fillDiffers, .fillMissing, .resubmitted, .needsSnapshot, .fetchesSnapshot, .badSnapshot:
       nil
-    case .diskLost: node.hasLostData ? nil : "\(node.name), whose disk is whole, noticed: \(notice)"
+    case .voidTailLost, .diskLost:
+      node.hasLostData ? nil : "\(node.name), whose disk is whole, noticed: \(notice)"
     }
   }
 

@@ -21,6 +21,8 @@ struct ReportsChecker: Checker {
   /// Of each node's present process: what it follows, in order, and what it told. The dictionary is looked up only.
   private var followed: [[Dot]]
   private var told: [[Dot: Told]]
+  /// As which final order a void one came again. Looked up only.
+  private var again: [Dot: Dot] = [:]
 
   init(nodes: Int) {
     once = FinalOnce(nodes: nodes)
@@ -69,6 +71,7 @@ struct ReportsChecker: Checker {
       let item = run.items[index]
       let events = Array(run.events(at: index))
       guard item.entry.command != nil || !events.isEmpty else { continue }
+      if case .order(let order)? = item.entry.command, !order.firstDot.isNone { again[order.firstDot] = item.dot }
       // What is wrong with the events themselves is another checker's.
       try? ledger.follow(item.entry.command, at: item.dot, stamp: item.entry.stamp, events)
     }
@@ -78,11 +81,17 @@ struct ReportsChecker: Checker {
   mutating func end(_ world: Simulation) -> String? {
     guard world.nodes.allSatisfy({ $0.condition == .running || !$0.isWanted }) else { return nil }
     for node in world.nodes {
-      for dot in followed[node.index] where !world.views.isVoid(dot) {
-        guard let account = ledger[dot] else { return "\(dot) is final nowhere" }
-        guard let last = told[node.index][dot]?.last else {
-          return "nothing was ever told of \(dot), which is \(account.status)"
+      for dot in followed[node.index] {
+        let isVoid = world.views.isVoid(dot)
+        let last = told[node.index][dot]?.last
+        if isVoid, again[dot] == nil {
+          // It could not be sent again, or its node cannot any more.
+          let isToldSo = last?.state == .rejected && last?.reason == RejectReason.sealed.rawValue
+          if isToldSo || last?.state == .expired || node.hasLostData { continue }
+          return "\(dot) is void and was last told as \(last.map { "\($0.state)" } ?? "nothing")"
         }
+        guard let account = ledger[again[dot] ?? dot] else { return "\(dot) is final nowhere" }
+        guard let last else { return "nothing was ever told of \(dot), which is \(account.status)" }
         // One whose date has come is told so before an entry takes it out of the book.
         if last.state == .expired, !account.status.isTerminal, account.order.expiry > .zero { continue }
         if last.state.rawValue != account.status.rawValue || Int128(last.filledLots) != account.lots.filled {

@@ -6,6 +6,7 @@ import Replica
 /// A node's word is on its disk before it is given: no ack of what is not there, no promise above the durable ceiling.
 struct WordChecker: Checker {
   let name = "word"
+  let hearsMessages = true
   private struct Word {
     /// As whom it spoke last.
     var origin: OriginIndex?
@@ -44,7 +45,16 @@ struct WordChecker: Checker {
     if case .view(let signed) = message, case .promise(let view, _, _, _) = signed.message {
       words[node.index].wedged = view
     }
-    guard case .heartbeat(let heartbeat) = message else { return nil }
+    let heartbeat: Heartbeat
+    switch message {
+    case .heartbeat(let spoken): heartbeat = spoken
+    case .word(let word):
+      // Others' words are old news when they are passed on; one of them may be who this node was.
+      guard word.heartbeat.speaker == node.process?.replica.member else { return nil }
+      heartbeat = word.heartbeat
+    case .batch, .announce, .request, .digest, .vector, .addresses, .served, .detector, .view, .snapshot:
+      return nil
+    }
     for ack in heartbeat.acks where ack.head.sequence > node.disk.entries(of: ack.origin) {
       return "\(node.name) acks \(ack.head.sequence) entries of \(ack.origin) and has "
         + "\(node.disk.entries(of: ack.origin)) on disk"

@@ -33,7 +33,7 @@ enum PeerChecks {
       try expect(offset % UInt64(Limits.snapshotPieceBytes) == 0, "a piece at \(offset)")
     case .snapshot(.offer(let infos)):
       try expect(infos.count <= Limits.snapshotsMax, "\(infos.count) snapshots on offer")
-    case .heartbeat, .digest, .vector, .served, .detector, .view, .snapshot: break
+    case .heartbeat, .digest, .vector, .served, .detector, .view, .word, .snapshot: break
     }
     return true
   }

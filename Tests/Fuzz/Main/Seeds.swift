@@ -95,6 +95,16 @@ extension Seeds {
         Heartbeat(
           view: 300, speaker: OriginIndex(1), beat: Beat(promise: Stamp(1 << 40), head: head),
           acks: [Ack(origin: OriginIndex(2), head: head)])),
+      .heartbeat(
+        Heartbeat(
+          view: 3, speaker: OriginIndex(1), beat: nil, acks: [], wallMilliseconds: 1_700_000_000_000,
+          unheard: [OriginIndex(0), OriginIndex(300)], wantsWord: true)),
+      .word(
+        SignedHeartbeat(
+          heartbeat: Heartbeat(
+            view: 300, speaker: OriginIndex(1), beat: Beat(promise: Stamp(1 << 40), head: head),
+            acks: [Ack(origin: OriginIndex(2), head: head)], wallMilliseconds: 1_700_000_000_000),
+          signature: Self.signature)),
       .announce([range, range]), .request(range), .digest(digest), .vector(VersionVector([1, 0, 300])),
       .addresses([address, address]), .served(origin: OriginIndex(65_535), through: 1 << 63),
       .snapshot(.query), .snapshot(.request(hash: Self.hash, offset: UInt64(Limits.snapshotPieceBytes))),
