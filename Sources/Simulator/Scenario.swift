@@ -23,6 +23,10 @@ import Primitives
 /// nodes run, know each other and take orders. Times are whole or decimal: `300 us`, `20 ms`, `1.5 s`. `#` begins a
 /// comment.
 ///
+/// A step may wait for something, at most 20 s from its time on: `at 4 s once n1 is member 3 then crash n1`. What may
+/// stand there is what may be expected. It is looked for every 50 µs, so such a step hits what lasts less than that from
+/// run to run in the same way.
+///
 /// **Clients** speak to a node, which is where their words arrive:
 /// ```
 /// n1 defines BTC-USD
@@ -111,6 +115,8 @@ package struct Scenario: Equatable, Sendable {
     package var at: UInt64
     /// What it says, after its time.
     package var text: String
+    /// What must be so before it is done.
+    var condition: Expectation?
     var action: Action
   }
 

@@ -62,6 +62,11 @@ extension Scenario {
     let line = words.line
     var copy = words
     let text = try copy.rest("what happens")
+    var condition: Expectation?
+    if words.take("once") {
+      condition = try Expectation(&words, nodes: settings.machines)
+      guard words.take("then") else { throw words.error("then, and what happens") }
+    }
     let action: Action
     if words.take("expect") {
       action = .expect(try Expectation(&words, nodes: settings.machines))
@@ -75,7 +80,7 @@ extension Scenario {
     } else {
       action = .fault(try ScenarioFault(&words, nodes: settings.machines))
     }
-    steps.append(Step(line: line, at: at, text: text, action: action))
+    steps.append(Step(line: line, at: at, text: text, condition: condition, action: action))
   }
 
   /// A cancel or amend that names no account is of the account that placed the id, above or below.

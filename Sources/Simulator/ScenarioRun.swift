@@ -27,6 +27,9 @@ package struct ScenarioRun {
   private static let startSecondsMax: UInt64 = 20
   /// Longer than any scenario.
   private static let forever: UInt64 = 1 << 50
+  /// How long a step waits for its condition, and how often it looks; in microseconds.
+  private static let conditionMax: UInt64 = 20_000_000
+  private static let conditionStep: UInt64 = 50
 
   let scenario: Scenario
   let simulation: Simulation
@@ -87,7 +90,7 @@ package struct ScenarioRun {
         guard simulation.violation == nil else { break }
         for line in scenario.lines[written..<step.line] { recorder.echo(line) }
         written = step.line
-        perform(step)
+        if comes(step) { perform(step) }
       }
       if simulation.violation == nil { for line in scenario.lines[written...] { recorder.echo(line) } }
       recorder.end()
@@ -127,6 +130,21 @@ package struct ScenarioRun {
       end(first.fault, first.text)
     }
     simulation.advance(until: time)
+  }
+
+  /// - Returns: false if what the step waits for does not come.
+  private mutating func comes(_ step: Scenario.Step) -> Bool {
+    guard let condition = step.condition else { return true }
+    let end = simulation.now + Self.conditionMax
+    while simulation.violation == nil {
+      guard let missing = contradiction(to: condition) else { return true }
+      guard simulation.now < end else {
+        fail(step, "it was waited for in vain: \(missing)")
+        return false
+      }
+      advance(to: simulation.now + Self.conditionStep)
+    }
+    return false
   }
 
   private mutating func fail(_ text: String) { failure = failure ?? text }
