@@ -73,21 +73,91 @@ import Testing
   }
 
   @Test func goldenBytes() throws {
+    let engine = MatchingEngine()
+    #expect(Self.bytes(engine) == [2, 0, 0, 0, 0xC0, 0x84, 0x3D, 0, 0, 0, 0, 0])
+    for (profile, expected) in [
+      (FlowProfile.mixed, "00"),
+      (.resubmissions, "01"),
+    ] {
+      var engine = MatchingEngine()
+      var flow = RandomFlow(seed: 7, profile)
+      var tape = EventTape()
+      for entry in flow.entries(400) { engine.apply(entry.command, at: entry.dot, stamp: entry.stamp, into: &tape) }
+      #expect(SHA256().hash(Self.bytes(engine)).description == expected)
+    }
+  }
+
+  /// The names of an open order come back, whether their records are in the window or only it keeps them, and with a
+  /// newer one of the same name before them.
+  @Test func namesComeBack() throws {
     var engine = MatchingEngine()
-    #expect(Self.bytes(engine) == [1, 0, 0, 0, 0xC0, 0x84, 0x3D, 0, 0, 0, 0, 0])
-    var flow = RandomFlow(seed: 7)
     var tape = EventTape()
-    for entry in flow.entries(400) { engine.apply(entry.command, at: entry.dot, stamp: entry.stamp, into: &tape) }
-    let hash = SHA256().hash(Self.bytes(engine))
-    #expect(hash.description == "3dc1a2a144188b010f645be8b9aa0247a5c6f42a941aec0047ca63c8c39f6b2b")
+    var stamp = Stamp(milliseconds: 1_000_000)
+    var sequences: [UInt64] = [0, 0, 0]
+    func dot(_ origin: UInt32, _ sequence: UInt64) -> Dot { Dot(origin: OriginIndex(origin), sequence: sequence) }
+    func apply(_ command: Command?, by origin: UInt32, after milliseconds: UInt64 = 1) {
+      stamp = Stamp(milliseconds: stamp.milliseconds + milliseconds)
+      sequences[Int(origin)] += 1
+      engine.apply(command, at: dot(origin, sequences[Int(origin)]), stamp: stamp, into: &tape)
+    }
+    func order(_ lots: Int64, id: UInt64, first: Dot = .none) -> Command {
+      .order(
+        Order(
+          instrument: dot(0, 1), account: AccountID(1), side: .buy, priceTicks: 100, quantityLots: lots,
+          clientOrderID: id == 0 ? .none : ClientOrderID(id),
+          clientTimeMilliseconds: id == 0 ? 0 : stamp.milliseconds, firstDot: first))
+    }
+    func check() throws {
+      let bytes = Self.bytes(engine)
+      let restored = try Self.engine(bytes, idsMax: Limits.clientOrderIDsMax)
+      #expect(Self.bytes(restored) == bytes)
+      #expect(restored.ids.dotNames == engine.ids.dotNames)
+      #expect(restored.brokenInvariant == nil)
+      for origin in [UInt32(0), 1, 2, 900_000] {
+        for sequence in UInt64(1)...9 {
+          let name = dot(origin, sequence)
+          #expect(
+            restored.order(account: AccountID(1), named: name) == engine.order(account: AccountID(1), named: name))
+        }
+      }
+    }
+    apply(.instrument(Instrument(symbol: try #require(Symbol("BTC-USD")))), by: 0)
+    // An order with three names, one of a node that nobody has heard of; one whose first name is a dot; and one of which
+    // a name is the dot of an entry to come.
+    apply(order(5, id: 7, first: dot(900_000, 3)), by: 1)
+    apply(order(5, id: 7, first: dot(900_000, 4)), by: 2)
+    apply(order(6, id: 0, first: dot(900_000, 5)), by: 1)
+    apply(order(8, id: 0, first: dot(2, 2)), by: 1)
+    #expect(engine.ids.dotNames == 5)
+    try check()
+    // Now a name of two orders: the newer one hides the older.
+    apply(order(5, id: 7), by: 2)
+    #expect(engine.order(account: AccountID(1), named: dot(2, 2)) == dot(1, 1))
+    try check()
+    // Long after the window, with one more name in it.
+    apply(nil, by: 0, after: 700_000)
+    engine.settle(through: engine.journalMark)
+    try check()
+    apply(order(5, id: 7), by: 2)
+    apply(nil, by: 0, after: 1_000)
+    engine.settle(through: engine.journalMark)
+    #expect(engine.ids.first > 0 && engine.ids.first < engine.ids.total)
+    try check()
+    var restored = try Self.engine(Self.bytes(engine), idsMax: Limits.clientOrderIDsMax)
+    let cancel = Command.cancel(Cancel(account: AccountID(1), target: .dot(dot(900_000, 4))))
+    tape.removeAll()
+    restored.apply(
+      cancel, at: dot(0, sequences[0] + 1), stamp: Stamp(milliseconds: stamp.milliseconds + 1), into: &tape)
+    #expect(tape.events == [.cancelled(order: dot(1, 1), reason: .requested, openLots: 5)])
+    #expect(restored.brokenInvariant == nil)
   }
 
   /// No other bytes than the canonical ones are taken for a state; none stops the process.
-  @Test func refusesEverythingElse() throws {
+  @Test(arguments: [FlowProfile.mixed, .resubmissions]) func refusesEverythingElse(profile: FlowProfile) throws {
     var kept = 0
     for seed in 1...UInt64(4) {
       var engine = MatchingEngine()
-      var flow = RandomFlow(seed: seed)
+      var flow = RandomFlow(seed: seed, profile)
       var tape = EventTape()
       for entry in flow.entries(160) { engine.apply(entry.command, at: entry.dot, stamp: entry.stamp, into: &tape) }
       let bytes = Self.bytes(engine)
