@@ -28,6 +28,8 @@ enum PeerChecks {
         book.insert(record)
         try expect(book[record.origin] == record, "the address book holds another record")
       }
+    case .word(let word):
+      try expect(word.heartbeat.speaker != nil && word.heartbeat.unheard.isEmpty, "a word of nobody, or that asks")
     case .heartbeat, .digest, .vector, .served, .detector, .view: break
     }
     return true
