@@ -28,7 +28,9 @@ enum PeerChecks {
         book.insert(record)
         try expect(book[record.origin] == record, "the address book holds another record")
       }
-    case .heartbeat, .digest, .vector, .served, .detector, .view, .word: break
+    case .word(let word):
+      try expect(word.heartbeat.speaker != nil && word.heartbeat.unheard.isEmpty, "a word of nobody, or that asks")
+    case .heartbeat, .digest, .vector, .served, .detector, .view: break
     }
     return true
   }
