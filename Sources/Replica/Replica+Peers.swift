@@ -306,8 +306,7 @@ extension Replica {
         Growth(
           origin: origin, headBefore: held, stampBefore: heldStamp, source: peer, batches: [batch]))
     }
-    sequencer.logs[origin.int].append(batch)
-    sequencer.wake(origin.int)
+    sequencer.append(batch)
     return true
   }
 

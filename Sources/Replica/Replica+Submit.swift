@@ -49,7 +49,7 @@ extension Replica {
     let batch = Batch(
       origin: me, firstSequence: open.firstSequence, entries: open.entries, bytes: bytes, hash: hash,
       view: view.number, signature: signatures.sign(message))
-    sequencer.logs[me.int].append(batch)
+    sequencer.append(batch)
     ownSealed.append(batch)
     notePublished(batch)
     open = BatchBuilder(origin: me, firstSequence: batch.lastSequence + 1)

@@ -15,8 +15,7 @@ extension Replica {
     let floor = min(Stamp(batch.firstStamp.value - 1), configuration.finalStamp)
     applyRecovered(through: floor, &effects)
     if batch.origin == me { notePublished(batch) }
-    sequencer.logs[index].append(batch)
-    sequencer.wake(index)
+    sequencer.append(batch)
     sequencer.logs[index].becameDurable(through: batch.lastSequence)
     // What is this node's own, or was final before the restart, is believed even if the clock has jumped back since:
     // nothing later may become final without it.

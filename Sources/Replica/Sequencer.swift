@@ -105,8 +105,14 @@ struct Sequencer: ~Copyable {
     return oldest
   }
 
-  /// A log that may have been at its end grows.
-  mutating func wake(_ index: Int) {
+  /// A log grows; it may have been at its end.
+  /// - Precondition: the batch continues it.
+  mutating func append(_ batch: Batch) {
+    logs[batch.origin.int].append(batch)
+    wake(batch.origin.int)
+  }
+
+  private mutating func wake(_ index: Int) {
     guard let place = live.firstIndex(where: { $0 >= index }) else { return live.append(index) }
     if live[place] != index { live.insert(index, at: place) }
   }

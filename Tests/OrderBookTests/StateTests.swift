@@ -76,8 +76,8 @@ import Testing
     let engine = MatchingEngine()
     #expect(Self.bytes(engine) == [2, 0, 0, 0, 0xC0, 0x84, 0x3D, 0, 0, 0, 0, 0])
     for (profile, expected) in [
-      (FlowProfile.mixed, "00"),
-      (.resubmissions, "01"),
+      (FlowProfile.mixed, "f1cd102cfed89c99ab595bc43c1197b1d384e4672e88f31b9b0a6387e85655a2"),
+      (.resubmissions, "4bc68eba033e37f272fce7d584b8d7955f19641c2f39e6f56e4369ecdba48ba6"),
     ] {
       var engine = MatchingEngine()
       var flow = RandomFlow(seed: 7, profile)
@@ -135,13 +135,12 @@ import Testing
     #expect(engine.order(account: AccountID(1), named: dot(2, 2)) == dot(1, 1))
     try check()
     // Long after the window, with one more name in it.
-    apply(nil, by: 0, after: 700_000)
+    for _ in 0..<2 { apply(nil, by: 0, after: 700_000) }
     engine.settle(through: engine.journalMark)
+    #expect(engine.ids.first == engine.ids.total)
     try check()
     apply(order(5, id: 7), by: 2)
-    apply(nil, by: 0, after: 1_000)
-    engine.settle(through: engine.journalMark)
-    #expect(engine.ids.first > 0 && engine.ids.first < engine.ids.total)
+    #expect(engine.ids.first < engine.ids.total)
     try check()
     var restored = try Self.engine(Self.bytes(engine), idsMax: Limits.clientOrderIDsMax)
     let cancel = Command.cancel(Cancel(account: AccountID(1), target: .dot(dot(900_000, 4))))

@@ -22,11 +22,8 @@ import Testing
     sequencer.rest([OriginIndex(1)])
     #expect(sequencer.live == [1])
     // Something of one that was at its end comes after all.
-    sequencer.logs[3].append(try batch(of: OriginIndex(3), stamp: 9))
-    sequencer.wake(3)
-    sequencer.logs[0].append(try batch(of: OriginIndex(0), stamp: 5))
-    sequencer.wake(0)
-    sequencer.wake(3)
+    sequencer.append(try batch(of: OriginIndex(3), stamp: 9))
+    sequencer.append(try batch(of: OriginIndex(0), stamp: 5))
     #expect(sequencer.live == [0, 1, 3] && sequencer.tentative == 2)
     sequencer.rest([OriginIndex(1)])
     #expect(sequencer.live == [0, 1, 3], "they are not final")

@@ -33,7 +33,9 @@ enum PeerChecks {
       try expect(offset % UInt64(Limits.snapshotPieceBytes) == 0, "a piece at \(offset)")
     case .snapshot(.offer(let infos)):
       try expect(infos.count <= Limits.snapshotsMax, "\(infos.count) snapshots on offer")
-    case .heartbeat, .digest, .vector, .served, .detector, .view, .word, .snapshot: break
+    case .word(let word):
+      try expect(word.heartbeat.speaker != nil && word.heartbeat.unheard.isEmpty, "a word of nobody, or that asks")
+    case .heartbeat, .digest, .vector, .served, .detector, .view, .snapshot: break
     }
     return true
   }
