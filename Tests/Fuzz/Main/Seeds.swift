@@ -177,6 +177,14 @@ extension Seeds {
         $0.type = .stopLimit
         $0.stopPriceTicks = 150
       },
+      order { $0.firstDot = Dot(origin: OriginIndex(9), sequence: 5) },
+      order {
+        $0.quantityLots = 40
+        $0.displayLots = 4
+        $0.clientOrderID = ClientOrderID(UInt64(seed))
+        $0.clientTimeMilliseconds = 1_700_000_000_000
+        $0.firstDot = Dot(origin: OriginIndex(9), sequence: 6)
+      },
       .cancel(Cancel(account: AccountID(3), target: .client(ClientOrderID("later") ?? .none))),
     ]
   }
