@@ -189,8 +189,9 @@ extension Store {
     if first <= 1 { return chainStarts[origin] }
     let select = try statement(
       database,
-      "SELECT last_sequence, hash FROM log WHERE origin = ?1 AND first_sequence < ?2 ORDER BY first_sequence DESC LIMIT 1"
-    )
+      """
+      SELECT last_sequence, hash FROM log WHERE origin = ?1 AND first_sequence < ?2 ORDER BY first_sequence DESC LIMIT 1
+      """)
     defer { select.reset() }
     select.bind(1, Int64(origin.value))
     select.bind(2, clamping: first)

@@ -122,8 +122,8 @@ import Testing
       }
     }
     apply(.instrument(Instrument(symbol: try #require(Symbol("BTC-USD")))), by: 0)
-    // An order with three names, one of a node that nobody has heard of; one whose first name is a dot; and one of which
-    // a name is the dot of an entry to come.
+    // An order with three names, some of them of a node that nobody has heard of; one whose first name is a dot; and
+    // one of which a name is the dot of an entry to come.
     apply(order(5, id: 7, first: dot(900_000, 3)), by: 1)
     apply(order(5, id: 7, first: dot(900_000, 4)), by: 2)
     apply(order(6, id: 0, first: dot(900_000, 5)), by: 1)
@@ -135,7 +135,9 @@ import Testing
     #expect(engine.order(account: AccountID(1), named: dot(2, 2)) == dot(1, 1))
     try check()
     // Long after the window, with one more name in it.
-    for _ in 0..<2 { apply(nil, by: 0, after: 700_000) }
+    for id in UInt64(97)...98 {
+      apply(.cancel(Cancel(account: AccountID(2), target: .client(ClientOrderID(id)))), by: 0, after: 700_000)
+    }
     engine.settle(through: engine.journalMark)
     #expect(engine.ids.first == engine.ids.total)
     try check()

@@ -121,6 +121,39 @@ struct SnapshotTests {
     #expect(cluster.nodes[3].notices.allSatisfy { if case .badSnapshot = $0 { false } else { true } })
   }
 
+  /// What a node took that was sealed meanwhile is void. It starts from a snapshot that says nothing of that, and still
+  /// sends it again.
+  @Test func aVoidTailOutlivesIt() throws {
+    let cluster = try cluster(8)
+    for other in 1..<3 { cluster.cut.formUnion([other, other * 1_000]) }
+    ConvergenceTests.trade(cluster, seed: 80, rounds: 60)
+    cluster.run(milliseconds: 4_000)
+    for round in UInt64(0)..<3 {
+      ConvergenceTests.trade(cluster, seed: 81 + round, rounds: 100, firstNode: 1)
+      cluster.run(milliseconds: 1_000)
+    }
+    let held = cluster.nodes[0].replica.status.vector[cluster.origin(0)]
+    let value = cluster.nodes[1].replica.viewValue
+    let end = try #require(value.cut(of: cluster.origin(0)))
+    #expect(end < held && cluster.nodes[0].accepted.contains { $0.1.sequence > end })
+    for index in 1..<3 { cluster.nodes[index].compacted = cluster.nodes[index].snapshots[0].bases.map(\.head.sequence) }
+    cluster.cut.removeAll()
+    for other in 1..<3 {
+      cluster.give(.linkDown(cluster.peer(other)), to: 0)
+      cluster.give(.linkDown(cluster.peer(0)), to: other)
+      cluster.link(0, other)
+      cluster.link(other, 0)
+    }
+    cluster.run(milliseconds: 2_000)
+    #expect(cluster.nodes[0].installed != nil)
+    let bytes = try #require(
+      cluster.nodes[0].records.last { $0.key == ViewRecord.Key.resubmission.rawValue }?.value)
+    let record = try bytes.withUnsafeBytes { try ViewRecord(key: .resubmission, bytes: $0) }
+    guard case .resubmission(let resubmission) = record else { return #expect(Bool(false), "\(record)") }
+    let tail = ResubmissionRecord.Tail(origin: cluster.origin(0), first: end + 1, last: held, next: end + 1)
+    #expect(resubmission.tails == [tail])
+  }
+
   /// One member's word is nothing, however often it gives it, and whoever else repeats it that is no member.
   @Test func oneLiarIsNotBelieved() throws {
     let cluster = try late(5)
