@@ -45,8 +45,8 @@ public struct BatchBuilder: Sendable {
   private var body = ByteWriter(reserving: 4096)
   private var context = PayloadContext()
   /// An entry never needs more than this. The longest takes 142 bytes: an iceberg stop-limit order, good till date,
-  /// with a 36-byte client order id and a first dot, everything about it unlike the order before and every number at its
-  /// longest.
+  /// with a 36-byte client order id and a first dot, everything about it unlike the order before and every number at
+  /// its longest.
   public static let entryBytesMax = 256
 
   public init(origin: OriginIndex, firstSequence: UInt64) {

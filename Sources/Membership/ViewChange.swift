@@ -130,8 +130,8 @@ public struct ViewChange: Sendable {
   var joiner: Joiner?
   /// New members that have not beaten yet, and when to give them up.
   var probation: [(member: OriginIndex, untilMicroseconds: UInt64)] = []
-  /// Since when this node is wedged, and how long changes of views take here of late. Where deciding on a member is slow,
-  /// so is its first beat.
+  /// Since when this node is wedged, and how long changes of views take here of late. Where deciding on a member is
+  /// slow, so is its first beat.
   var wedgedSinceMicroseconds: UInt64?
   var changeMicroseconds: UInt64 = 0
 

@@ -28,8 +28,8 @@ struct ClientIDRecord {
 
 /// The names of orders by (account, name), newest first, and in order of acceptance.
 ///
-/// Most orders have one name here or none; further ones hang on the first. A name is remembered if and only if its order
-/// rests, or its record is in the window: its second is at most 600 before the clock's, and fewer than
+/// Most orders have one name here or none; further ones hang on the first. A name is remembered if and only if its
+/// order rests, or its record is in the window: its second is at most 600 before the clock's, and fewer than
 /// `Limits.clientOrderIDsMax` records are newer. The window is computed, never carried out: what has left it is deleted
 /// only when that can no longer be undone.
 struct ClientIDIndex: ~Copyable {

@@ -3,7 +3,8 @@ import Membership
 import OrderBook
 import Primitives
 
-/// What was written past the end of a sealed log is void; what of it can be sent again, this node sends again by itself.
+/// What was written past the end of a sealed log is void; what of it can be sent again, this node sends again by
+/// itself.
 ///
 /// As a new origin, before it takes any client's request, in log order: limit orders that are good till cancelled or
 /// till a date, under the first dot that they ever had, and cancels. Of everything else the clients are told that it is
@@ -51,8 +52,8 @@ extension Replica {
     effects.append(.notice(.voidTailLost(origin, entries: missing)))
   }
 
-  /// A step of it: so many entries that no turn is long, and no more than may be tentative. What it writes is in the open
-  /// batch, or sealed in this turn; the record joins the same commit.
+  /// A step of it: so many entries that no turn is long, and no more than may be tentative. What it writes is in the
+  /// open batch, or sealed in this turn; the record joins the same commit.
   mutating func resubmit(_ now: LogicalTime, _ effects: inout [Effect]) {
     guard !resubmitter.isDone, me != nil, isPastCeiling, isConfirmed, membership.holdsBase else { return }
     var room = Int(clamping: UInt64(configuration.tentativeEntriesMax)) - Int(clamping: sequencer.tentative)

@@ -43,6 +43,7 @@ extension Replica {
     if let me { open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1) }
     noticeLostVoidTail(&effects)
     hasRecovered = true
+    isPastCeiling = median.isSet && now.wallMilliseconds > configuration.clockCeiling.milliseconds
   }
 
   // MARK: A turn

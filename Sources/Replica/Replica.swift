@@ -163,7 +163,10 @@ public struct Replica: ~Copyable {
   public mutating func step(_ input: Input, now clocks: LogicalTime, _ effects: inout [Effect]) {
     if startedMicroseconds == nil { startedMicroseconds = clocks.monotonicMicroseconds }
     ownWallMilliseconds = clocks.wallMilliseconds
-    if case .tick = input { median.update(view, me: me, clocks) }
+    switch input {
+    case .tick, .recovered: median.update(view, me: me, clocks)
+    default: break
+    }
     let now = configuration.defects.contains(.ownClockAlone) ? clocks : median.time(clocks)
     switch input {
     case .recover(let batch): recover(batch, now, &effects)

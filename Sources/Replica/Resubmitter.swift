@@ -4,8 +4,8 @@ import Primitives
 
 /// The void tails of this node's sealed logs, on their way to be sent again.
 ///
-/// It walks them entry by entry in the order of `ResubmissionRecord`; what becomes of an entry is the caller's. A tail is
-/// in memory from its seal, or from a restart, until it is done.
+/// It walks them entry by entry in the order of `ResubmissionRecord`; what becomes of an entry is the caller's. A tail
+/// is in memory from its seal, or from a restart, until it is done.
 struct Resubmitter: Sendable {
   private struct Tail: Sendable {
     var record: ResubmissionRecord.Tail

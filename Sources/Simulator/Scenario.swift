@@ -24,8 +24,8 @@ import Primitives
 /// comment.
 ///
 /// A step may wait for something, at most 20 s from its time on: `at 4 s once n1 is member 3 then crash n1`. What may
-/// stand there is what may be expected. It is looked for every 50 µs, so such a step hits what lasts less than that from
-/// run to run in the same way.
+/// stand there is what may be expected. It is looked for every 50 µs, so such a step hits what lasts less than that
+/// from run to run in the same way.
 ///
 /// **Clients** speak to a node, which is where their words arrive:
 /// ```

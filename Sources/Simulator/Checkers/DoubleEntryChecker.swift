@@ -3,8 +3,8 @@ import OrderBook
 import Primitives
 import Replica
 
-/// A client order id takes effect once, wherever and however often its order was sent; so does a void order that its node
-/// sends again.
+/// A client order id takes effect once, wherever and however often its order was sent; so does a void order that its
+/// node sends again.
 struct DoubleEntryChecker: Checker {
   let name = "double entry"
 

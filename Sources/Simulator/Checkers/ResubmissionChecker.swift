@@ -3,8 +3,8 @@ import OrderBook
 import Primitives
 import Replica
 
-/// What was acknowledged and is void comes again, once it can: limit orders that may rest, and cancels, as they were. No
-/// order comes back after its cancel.
+/// What was acknowledged and is void comes again, once it can: limit orders that may rest, and cancels, as they were.
+/// No order comes back after its cancel.
 ///
 /// It goes by what clients were told and by final entries, not by the rules that the book has for names.
 struct ResubmissionChecker: Checker {
@@ -23,9 +23,9 @@ struct ResubmissionChecker: Checker {
   /// Final cancels, with the machine that wrote them.
   private var cancels: Set<Written> = []
   private var newest = Stamp.zero
-  /// As clients know them. `known` counts how many acknowledged entries of each machine are in it.
-  private var commands: [Dot: Command] = [:]
-  private var known: [Int]
+  /// As clients know them. `knownBy` counts how many acknowledged entries of each machine are in it.
+  private var commandOf: [Dot: Command] = [:]
+  private var knownBy: [Int]
 
   private struct Written: Hashable {
     var machine: Int
@@ -34,15 +34,15 @@ struct ResubmissionChecker: Checker {
 
   init(nodes: Int) {
     once = FinalOnce(nodes: nodes)
-    known = Array(repeating: 0, count: nodes)
+    knownBy = Array(repeating: 0, count: nodes)
   }
 
   mutating func started(_ node: SimulatedNode, _ world: Simulation) { once.restarted(node) }
 
   private mutating func learn(_ world: Simulation) {
-    for machine in known.indices {
-      for entry in world.acknowledged[machine][known[machine]...] { commands[entry.dot] = entry.command }
-      known[machine] = world.acknowledged[machine].count
+    for machine in knownBy.indices {
+      for entry in world.acknowledged[machine][knownBy[machine]...] { commandOf[entry.dot] = entry.command }
+      knownBy[machine] = world.acknowledged[machine].count
     }
   }
 
@@ -110,7 +110,7 @@ struct ResubmissionChecker: Checker {
     guard world.machine(of: order.firstDot.origin) == world.machine(of: dot.origin) else {
       return "\(dot) comes again for \(order.firstDot) of another node"
     }
-    guard case .order(var sent)? = commands[order.firstDot] else { return nil }
+    guard case .order(var sent)? = commandOf[order.firstDot] else { return nil }
     sent.firstDot = order.firstDot
     return Command.order(sent).canonical == .order(order) ? nil : "\(dot) comes again as \(order), was \(sent)"
   }
