@@ -47,8 +47,9 @@ public struct PeerPrograms: Sendable {
 
 /// A member of another system, in a process that ends with this one, however this one ends.
 final class PeerProcess: @unchecked Sendable {
-  /// Starts the program in the background, says its pid, and kills it once stdin is closed, as a crash does, too.
-  private static let guardian = "\"$@\" <&- >&2 & echo $!; read -r line; kill -9 $!; wait $! 2>/dev/null"
+  /// Starts the program in the background, says its pid, and kills it once stdin is closed, as a crash does, too. It
+  /// does not wait for it: a process that is started from here may have SIGCHLD blocked, and would wait for ever.
+  private static let guardian = "\"$@\" <&- >&2 & echo $!; read -r line; kill -9 $!"
 
   private let shell = Process()
   private let input = Pipe()
@@ -90,5 +91,13 @@ final class PeerProcess: @unchecked Sendable {
     guard shell.isRunning else { return }
     try? input.fileHandleForWriting.close()
     shell.waitUntilExit()
+    // Whoever adopts it may never look at it again: then it is gone but for its number.
+    for _ in 0..<200 where isRunning && !isDead { usleep(10_000) }
+  }
+
+  /// Killed, and not looked at yet.
+  private var isDead: Bool {
+    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return true }
+    return text.split(separator: ")").last?.split(separator: " ").first == "Z"
   }
 }

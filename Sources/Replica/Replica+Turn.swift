@@ -190,6 +190,7 @@ extension Replica {
     guard let me, isPastCeiling, isConfirmed, median.isSet, membership.holdsBase, !hasPromisedToChange else {
       return nil
     }
+    hasBeaten = true
     let log = sequencer.logs[me.int]
     guard log.acked.sequence == log.held.sequence, open.isEmpty, ownSealed.isEmpty else { return nil }
     let wanted = clock.advance(nowMilliseconds: now.wallMilliseconds)

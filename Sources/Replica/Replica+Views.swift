@@ -309,6 +309,7 @@ extension Replica {
     detector = nil
     hasJoined = false
     confirmedBy.removeAll()
+    hasBeaten = false
     ownLogClaim = nil
     ledger.forgetOwn()
     enterGossip()

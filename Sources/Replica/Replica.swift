@@ -95,6 +95,9 @@ public struct Replica: ~Copyable {
   /// of them it takes no orders and promises nothing: its disk may have been set back, and what it wrote after that
   /// must not be written again otherwise.
   var confirmedBy: Set<OriginIndex> = []
+  /// It has promised something since this node started, so its disk was confirmed then: members who have come since
+  /// have nothing to say to that.
+  var hasBeaten = false
   /// Book hashes of recent applied vectors, newest last.
   var recentBooks: [(applied: Hash256, book: Hash256)] = []
   var appliedHashCache: (version: UInt64, hash: Hash256)?
@@ -324,7 +327,7 @@ public struct Replica: ~Copyable {
   /// Whether enough others have said that they hold no more of this node's log than its disk.
   var isConfirmed: Bool {
     guard hasRecovered, ownLogClaim == nil else { return false }
-    if hasJoined || view.members.count == 1 { return true }
+    if hasJoined || hasBeaten || view.members.count == 1 { return true }
     // What a majority acked is with half of the others at least, for one of it may have been this node. Who has lost
     // all of its disk has lost its store's token as well, and is nobody.
     return view.members.count { confirmedBy.contains($0) } >= view.members.count / 2

@@ -68,7 +68,13 @@ extension ClusterCommand {
     var nodes: [(name: String, client: RialtoClient)] = []
     for node in running {
       guard let address = Address(node.address) else { throw CommandError("'\(node.address)' is no address") }
-      nodes.append((node.name, try await Connecting.connect(to: address, account: AccountID(1))))
+      do {
+        nodes.append((node.name, try await Connecting.connect(to: address, account: AccountID(1))))
+      } catch {
+        throw CommandError(
+          "\(node.name) does not answer, so nothing was changed: \(error)",
+          advice: "If it was paused, let it go on first: `rialto cluster resume \(node.name)`.")
+      }
     }
     // Those that do not run are told nothing, but others must know whom they are.
     var ids: [String: NodeID] = [:]

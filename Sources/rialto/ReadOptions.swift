@@ -30,7 +30,7 @@ struct ReadOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Show what is final, once everything up to this stamp is; 'place' prints the stamp of an order.",
+      "Show what is final, once everything up to this stamp is; 'place --json' prints the stamp of an order.",
       valueName: "stamp"))
   var atLeast: Stamp?
 

@@ -22,6 +22,8 @@ struct Submission {
   /// The first word beyond pending, or the last one before the wait was over; nil if none came in time.
   var update: OrderUpdate?
   var fills: [OrderFill] = []
+  /// The connection ended before enough was said.
+  var isCutOff = false
   /// What became of the order that this one repeats, if it repeats one.
   var first: OrderDetail?
 
@@ -54,17 +56,24 @@ struct Submission {
     let (words, told) = AsyncStream<OrderUpdate?>.makeStream()
     let reader = Task {
       for await update in client.updates where update.entry == dot { told.yield(update) }
-      told.yield(nil)
+      told.finish()
     }
     let clock = Task {
       try? await Task.sleep(for: .milliseconds(milliseconds))
       told.yield(nil)
     }
+    isCutOff = true
     for await word in words {
-      guard let word else { break }
+      guard let word else {
+        isCutOff = false
+        break
+      }
       fills = fills.prefix(Int(clamping: word.fillsStanding)) + word.newFills
       update = word
-      if wait == nil ? word.state != .pending : word.flags.contains(.final) { break }
+      if wait == nil ? word.state != .pending : word.flags.contains(.final) {
+        isCutOff = false
+        break
+      }
     }
     reader.cancel()
     clock.cancel()
@@ -82,6 +91,12 @@ struct Submission {
 
   func explainIfTentative(_ wait: TimeSpan?) {
     guard let wait, isLate(wait) else { return }
+    if isCutOff {
+      Output.errorLine(
+        "the connection to the node was lost while waiting: the order is taken and may become final; "
+          + "ask any node for it with `rialto order show`")
+      return
+    }
     Output.errorLine(
       "not final after \(wait): it is taken and may become final later; "
         + "see `rialto status` whether a majority of the members is connected")

@@ -359,4 +359,17 @@ extension ReplicaTests {
     }
     #expect(hasAsked == wants)
   }
+
+  /// Its disk was confirmed by those who were there: who comes later makes no difference, and keeps nobody waiting.
+  @Test func whoWasConfirmedStaysSoWhenTheClusterGrows() throws {
+    let cluster = try VirtualCluster(nodes: 3, seed: 9)
+    _ = cluster.defineInstrument()
+    #expect(cluster.settle())
+    for node in cluster.nodes {
+      node.replica.view = View(number: 1, members: (0..<9).map { OriginIndex($0) })
+      let isConfirmed = node.replica.isConfirmed
+      #expect(isConfirmed)
+    }
+  }
+
 }
