@@ -79,7 +79,7 @@ final class PeerProcess: @unchecked Sendable {
 
   deinit { stop() }
 
-  var isRunning: Bool { pid > 0 && kill(pid, 0) == 0 }
+  var isRunning: Bool { pid > 0 && Self.isAlive(pid) }
 
   var logTail: String {
     let text = String(decoding: FileManager.default.contents(atPath: logPath)?.suffix(8_192) ?? Data(), as: UTF8.self)
@@ -91,13 +91,13 @@ final class PeerProcess: @unchecked Sendable {
     guard shell.isRunning else { return }
     try? input.fileHandleForWriting.close()
     shell.waitUntilExit()
-    // Whoever adopts it may never look at it again: then it is gone but for its number.
-    for _ in 0..<200 where isRunning && !isDead { usleep(10_000) }
+    for _ in 0..<200 where isRunning { usleep(10_000) }
   }
 
-  /// Killed, and not looked at yet.
-  private var isDead: Bool {
-    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return true }
-    return text.split(separator: ")").last?.split(separator: " ").first == "Z"
+  /// Whether a process runs. One that was killed and that nobody has looked at yet keeps its number and does not run:
+  /// whoever adopts it here may never look.
+  static func isAlive(_ pid: Int32) -> Bool {
+    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }
+    return text.split(separator: ")").last?.split(separator: " ").first != "Z"
   }
 }

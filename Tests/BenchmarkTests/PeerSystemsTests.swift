@@ -42,13 +42,14 @@ struct PeerSystemsTests {
     defer { try? FileManager.default.removeItem(atPath: directory) }
     var process: PeerProcess? = try PeerProcess("/bin/sleep", ["1000"], logPath: directory + "/log")
     let first = try #require(process?.pid)
-    #expect(process?.isRunning == true && kill(first, 0) == 0)
+    #expect(process?.isRunning == true && PeerProcess.isAlive(first))
     process?.stop()
     #expect(process?.isRunning == false)
     process = try PeerProcess("/bin/sleep", ["1000"], logPath: directory + "/log")
     let second = try #require(process?.pid)
+    #expect(PeerProcess.isAlive(second))
     process = nil
-    #expect(kill(second, 0) != 0)
+    #expect(!PeerProcess.isAlive(second))
   }
 
   /// Whether `Scripts/peers` has been run here.
