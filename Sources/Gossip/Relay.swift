@@ -26,8 +26,8 @@ struct Relay: Sendable {
   static let passMicroseconds: UInt64 = 6_000
   /// A word that has not changed is told again after this: it may have been lost.
   static let repeatMicroseconds: UInt64 = 200_000
-  /// Who was asked and has brought nothing since is not asked again.
-  static let reviewMicroseconds: UInt64 = 500_000
+  /// Who was asked and has brought no news since, although something waits to become final, is not asked again.
+  static let reviewMicroseconds: UInt64 = 300_000
   /// How many are asked for one member's word at first, and of those who bring it, how many go on.
   static let askedMax = 3
   static let keptMax = 2
@@ -42,7 +42,8 @@ struct Relay: Sendable {
     var isUnheard = false
     var asked: [PeerIndex] = []
     var reviewAtMicroseconds: UInt64 = 0
-    /// Of those that were asked, who has brought its word since the last review.
+    /// Of those that were asked, who has brought news since the last review. What was known does not count: two who do
+    /// not hear it either would tell it to each other for ever.
     var broughtBy: [PeerIndex] = []
     /// Its newest word, whoever brought it, and how many there were before.
     var word: SignedHeartbeat?
@@ -104,9 +105,18 @@ struct Relay: Sendable {
       guard now >= members[place].reviewAtMicroseconds || members[place].asked.isEmpty else { continue }
       members[place].reviewAtMicroseconds = now + Self.reviewMicroseconds
       let useful = members[place].broughtBy.prefix(Self.keptMax)
+      let before = members[place].asked
       members[place].broughtBy = []
-      members[place].asked = Array(useful)
-      if useful.isEmpty { choose(place, candidates(members[place].origin), &generator) }
+      let isStuck = busySinceMicroseconds.map { now >= $0 + Self.reviewMicroseconds } ?? false
+      guard useful.isEmpty, before.isEmpty || isStuck else {
+        if !useful.isEmpty { members[place].asked = Array(useful) }
+        continue
+      }
+      members[place].asked = []
+      // Not those again who brought nothing, if there are others.
+      let all = candidates(members[place].origin)
+      let others = all.filter { !before.contains($0) }
+      choose(place, others.isEmpty ? all : others, &generator)
     }
   }
 
@@ -142,17 +152,17 @@ struct Relay: Sendable {
     }
   }
 
-  /// Somebody has passed on what is known: it is of use.
-  mutating func brought(_ word: SignedHeartbeat, by peer: PeerIndex) {
-    guard let speaker = word.heartbeat.speaker, let place = place(speaker), members[place].word == word else { return }
+  /// Somebody has passed on news: it is of use.
+  private mutating func brought(_ place: Int, by peer: PeerIndex) {
     if members[place].asked.contains(peer), !members[place].broughtBy.contains(peer) {
       members[place].broughtBy.append(peer)
     }
   }
 
   /// - Precondition: it is news, and genuine.
-  mutating func keep(_ word: SignedHeartbeat) {
+  mutating func keep(_ word: SignedHeartbeat, from peer: PeerIndex) {
     guard let speaker = word.heartbeat.speaker, let place = place(speaker) else { return }
+    brought(place, by: peer)
     members[place].word = word
     members[place].version += 1
   }
@@ -191,6 +201,7 @@ extension Gossip {
       candidates: { subject in
         let others = table.indices.filter {
           table[$0].isConnected && table[$0].isWritable && table[$0].speaker != subject
+            && now < table[$0].heardMicroseconds + Relay.idleSilenceMicroseconds
         }
         // Who only follows may hear it too, but a member more likely.
         let members = others.filter { table[$0].isMember }
@@ -257,13 +268,8 @@ extension Gossip {
   // MARK: Others' words
 
   /// Whether a word has to be looked at: it is of a member of this view, and says more than is known.
-  ///
-  /// What is known counts in favour of who brought it.
-  public mutating func isNews(_ word: SignedHeartbeat, from peer: PeerIndex) -> Bool {
-    guard word.heartbeat.view == view.number, word.heartbeat.speaker != me else { return false }
-    if relay.isNews(word.heartbeat) { return true }
-    relay.brought(word, by: peer)
-    return false
+  public func isNews(_ word: SignedHeartbeat) -> Bool {
+    word.heartbeat.view == view.number && word.heartbeat.speaker != me && relay.isNews(word.heartbeat)
   }
 
   /// A word that somebody has passed on, or that this node is to pass on.
@@ -274,8 +280,7 @@ extension Gossip {
     _ actions: inout [GossipAction]
   ) {
     guard let speaker = word.heartbeat.speaker else { return }
-    relay.keep(word)
-    relay.brought(word, by: peer)
+    relay.keep(word, from: peer)
     if let beat = word.heartbeat.beat {
       frontier.receive(beat, from: speaker)
       learn(speaker, exists: beat.head.sequence)

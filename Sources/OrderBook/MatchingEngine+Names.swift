@@ -100,15 +100,22 @@ extension MatchingEngine {
     let original = ids[first].dot
     let account = order.account.value
     tape.append(.rejected(entry: dot, reason: .repeated, order: original))
-    if order.firstWord != 0, remembered(account, order.firstDot) == nil { alias(order.firstDot, first) }
+    // The first dot of an order that is here is no name of another one, whatever its node says.
+    if order.firstWord != 0, order.firstDot.sequence > index.applied(order.firstDot.origin) {
+      alias(order.firstDot, first)
+    }
     alias(dot, first)
     let isCancelled = liftTombstones(of: order) || isEntombed
     if isCancelled { cancelEntombed(original, account, &tape) }
   }
 
-  /// A dot is one more name of a record's order.
+  /// A dot is one more name of a record's order, unless it is somebody's name already.
+  ///
+  /// A record that hid one which is remembered would let the older one come back once it is forgotten itself: at a
+  /// replica that has settled so far, and at no other.
   private mutating func alias(_ dot: Dot, _ record: UInt32) {
     let value = ids[record]
+    if remembered(value.account, dot) != nil { return }
     let slot = index.slot(of: value.dot)
     // An open order keeps its names. Those of one that has ended are forgotten one by one.
     let head = slot == noSlot ? noSlot : orders[slot].clientRecord

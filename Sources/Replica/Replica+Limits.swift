@@ -28,6 +28,22 @@ extension Replica {
     return nil
   }
 
+  /// What an entry with this stamp waits for to become final here, for people.
+  package func whatIsMissing(for stamp: Stamp) -> String {
+    var missing: [String] = []
+    for member in view.members {
+      let promise = gossip.frontier.promise(of: member)
+      let held = sequencer.logs[member.int].visible
+      if promise < stamp { missing.append("\(member) has promised \(promise)") }
+      if gossip.frontier.majorityAcked(member) < held {
+        missing.append("\(gossip.frontier.majorityAcked(member)) of \(held) entries of \(member) are acked")
+      }
+      let lacking = gossip.missing(held: { $0 == member ? held : .max })
+      if lacking > 0 { missing.append("\(lacking) entries of \(member) are not here") }
+    }
+    return missing.isEmpty ? "nothing" : missing.joined(separator: ", ")
+  }
+
   /// Hash with which an origin's chain starts.
   package func chainStart(of origin: OriginIndex) -> Hash256 {
     origin.int < sequencer.logs.count ? sequencer.logs[origin.int].chainStart : .zero

@@ -29,7 +29,7 @@ extension Replica {
   mutating func receive(
     _ word: SignedHeartbeat, from peer: PeerIndex, _ now: LogicalTime, _ effects: inout [Effect]
   ) {
-    guard let speaker = word.heartbeat.speaker, gossip.isNews(word, from: peer), let registered = register[speaker]
+    guard let speaker = word.heartbeat.speaker, gossip.isNews(word), let registered = register[speaker]
     else { return }
     guard word.isValid(cluster: configuration.cluster, key: registered.publicKey, signatures: signatures) else {
       // Who passes it on has looked at it as well.

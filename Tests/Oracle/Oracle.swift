@@ -127,10 +127,11 @@ package struct Oracle: Sendable {
       {
         return (.duplicateID, same.dot)
       }
-      if !order.firstDot.isNone, taken(order.account, .dot(order.firstDot)) == nil {
-        take(.dot(order.firstDot), first.dot, first.content)
+      let isHere = order.firstDot.sequence <= applied[order.firstDot.origin, default: 0]
+      for name in order.firstDot.isNone || isHere ? [dot] : [order.firstDot, dot]
+      where taken(order.account, .dot(name)) == nil {
+        take(.dot(name), first.dot, first.content)
       }
-      take(.dot(dot), first.dot, first.content)
       return (.repeated, first.dot)
     }
     if !order.firstDot.isNone, order.firstDot.sequence <= applied[order.firstDot.origin, default: 0] {

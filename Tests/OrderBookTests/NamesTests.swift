@@ -163,6 +163,57 @@ import Testing
       ])
   }
 
+  // MARK: A node that makes first dots up
+
+  /// An order that was sent again under a dot which its author had not written yet keeps that name. A newer record of
+  /// the name would hide it until it is forgotten, which happens at one replica earlier than at another.
+  @Test func aNameThatIsTakenIsNotTakenAgain() throws {
+    var books = Books()
+    var late = Books()
+    func both(_ command: Command?, by origin: UInt32 = 0, after milliseconds: UInt64 = 1) -> [OrderEvent] {
+      let events = books.apply(command, by: origin, after: milliseconds)
+      #expect(late.apply(command, by: origin, after: milliseconds) == events)
+      // The other one never settles anything.
+      books.engine.settle(through: books.engine.journalMark)
+      return events
+    }
+    let forged = Self.dot(3, 1)
+    let taker = Self.dot(2, 1)
+    _ = both(.order(books.order(id: "a")), by: 1)
+    #expect(both(.order(books.order(first: forged)), by: 2).count == 2)
+    #expect(
+      both(.order(books.order(id: "a")), by: 3) == [
+        .rejected(entry: forged, reason: .repeated, order: Self.dot(1, 1))
+      ])
+    #expect(books.engine.order(account: AccountID(1), named: forged) == taker)
+    _ = both(Self.cancel(.client(ClientOrderID("a")!)))
+    for _ in 0..<3 { _ = both(Self.cancel(.client(ClientOrderID(99))), after: 700_000) }
+    #expect(books.engine.order(account: AccountID(1), named: forged) == taker)
+    #expect(late.engine.order(account: AccountID(1), named: forged) == taker)
+    let restored = try StateTests.engine(StateTests.bytes(late.engine))
+    #expect(restored.order(account: AccountID(1), named: forged) == taker)
+    #expect(both(Self.cancel(.dot(forged))) == [.cancelled(order: taker, reason: .requested, openLots: 5)])
+  }
+
+  /// The dot of an order that is here leads to that order alone, also once it has ended.
+  @Test func anOrderThatIsHereLendsItsDotToNobody() {
+    var books = Books()
+    let other = Self.dot(1, 1)
+    _ = books.apply(.order(books.order()), by: 1)
+    _ = books.apply(.order(books.order(id: "a")), by: 2)
+    #expect(
+      books.apply(.order(books.order(id: "a", first: other)), by: 3) == [
+        .rejected(entry: Self.dot(3, 1), reason: .repeated, order: Self.dot(2, 1))
+      ])
+    #expect(books.engine.order(account: AccountID(1), named: other) == nil)
+    _ = books.apply(Self.cancel(.dot(other)))
+    #expect(
+      books.apply(Self.cancel(.dot(other))) == [
+        .rejected(entry: Self.dot(0, 3), reason: .notOpen, order: other)
+      ])
+    #expect(books.engine.order(Self.dot(2, 1)) != nil)
+  }
+
   @Test func namesAreLimited() {
     var books = Books()
     let first = Self.dot(1, 1)

@@ -6,7 +6,7 @@ import Testing
 
 /// The engine's state in bytes, and back.
 @Suite struct StateTests {
-  private static func bytes(_ engine: borrowing MatchingEngine, pieceBytes: Int = 1_000) -> [UInt8] {
+  static func bytes(_ engine: borrowing MatchingEngine, pieceBytes: Int = 1_000) -> [UInt8] {
     var out = PieceWriter(pieceBytes: pieceBytes)
     engine.write(to: &out)
     let count = out.count
@@ -17,7 +17,7 @@ import Testing
     return bytes
   }
 
-  private static func engine(_ bytes: [UInt8], idsMax: Int) throws -> MatchingEngine {
+  static func engine(_ bytes: [UInt8], idsMax: Int = Limits.clientOrderIDsMax) throws -> MatchingEngine {
     var engine = MatchingEngine(clientOrderIDsMax: idsMax)
     try bytes.withUnsafeBytes { raw in
       var reader = ByteReader(raw)

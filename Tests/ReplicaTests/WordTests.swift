@@ -1,10 +1,10 @@
 import EventLog
-import Gossip
 import Membership
 import OrderBook
 import Primitives
 import Testing
 
+@testable import Gossip
 @testable import Replica
 
 /// Members that do not hear each other, and those who pass on their word.
@@ -117,5 +117,40 @@ import Testing
     #expect(read(PeerMessage.FrameType.heartbeat, [0, 32, 0]) == nil)
     #expect(read(PeerMessage.FrameType.heartbeat, [0, 16, 0]) != nil)
     #expect(read(PeerMessage.FrameType.heartbeat, [0, 8, 0x81, 1] + Array(repeating: 1, count: 130)) == nil)
+  }
+
+  /// What is known already is no proof that its bearer hears the author: two who do not would tell it to each other.
+  @Test func whoBringsNoNewsIsNotAskedForEver() {
+    let view = View(number: 0, members: (0..<4).map { OriginIndex($0) })
+    var relay = Relay(view: view)
+    var generator = SeededGenerator(seed: 5)
+    let subject = OriginIndex(3)
+    let peers = (1...6).map { PeerIndex($0) }
+    func look(_ milliseconds: UInt64) {
+      for member in [1, 2] as [UInt32] { relay.heard(OriginIndex(member), nowMicroseconds: milliseconds * 1_000) }
+      relay.look(
+        nowMicroseconds: milliseconds * 1_000, me: OriginIndex(0), isBusy: true, candidates: { _ in peers }, &generator)
+    }
+    func asked() -> [PeerIndex] { peers.filter { relay.wanted(of: $0) == [subject] } }
+    func bring(_ promise: UInt64, by peer: PeerIndex) {
+      let beat = Beat(promise: Stamp(promise), head: Head(sequence: 0, hash: .zero))
+      let heartbeat = Heartbeat(view: 0, speaker: subject, beat: beat, acks: [])
+      guard relay.isNews(heartbeat) else { return }
+      let signature = Signature(bytes: Array(repeating: 1, count: Signature.byteCount))!
+      relay.keep(SignedHeartbeat(heartbeat: heartbeat, signature: signature), from: peer)
+    }
+    look(1)
+    #expect(asked().isEmpty)
+    look(250)
+    let first = asked()
+    #expect(first.count == Relay.askedMax)
+    bring(7, by: first[1])
+    look(600)
+    #expect(asked() == [first[1]], "who brings news goes on")
+    bring(7, by: first[1])
+    look(950)
+    #expect(asked().count == Relay.askedMax && !asked().contains(first[1]), "others are tried")
+    relay.heard(subject, nowMicroseconds: 960_000)
+    #expect(asked().isEmpty && !relay.isAsking, "it is heard again")
   }
 }

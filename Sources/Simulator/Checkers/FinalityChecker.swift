@@ -28,10 +28,11 @@ struct FinalityChecker: Checker {
     let time = SimulatedClock.wallStartMilliseconds + world.now / 1_000
     for member in world.views.newest.members {
       let node = world.nodes[world.views.machines[member.origin.int]]
-      guard let oldest = node.process?.replica.status.oldestTentative else { continue }
+      guard let process = node.process, let oldest = process.replica.status.oldestTentative else { continue }
       let age = time - min(time, oldest.milliseconds)
       guard age > Self.ageMillisecondsMax else { continue }
-      return "all is well, and an entry stamped \(oldest) is \(age) ms old at \(node.name) and not final"
+      return "all is well, and an entry stamped \(oldest) is \(age) ms old at \(node.name) and not final: "
+        + process.replica.whatIsMissing(for: oldest)
     }
     return nil
   }
