@@ -126,7 +126,7 @@ struct Joiner: Sendable {
   var state: State
   var ballot: LeaseBallot
   var votes: [Certificate.Vote] = []
-  /// Who has refused this attempt, and for how long its vote is lent yet.
+  /// Who has refused this attempt.
   var denied: [Denial] = []
   /// The highest round that anybody has mentioned.
   var roundSeen: UInt64 = 0
@@ -137,16 +137,16 @@ struct Joiner: Sendable {
 
   struct Denial: Sendable {
     var member: OriginIndex
-    var leftMicroseconds: UInt64
+    /// Until when its vote is lent, as far as it has said.
+    var untilMicroseconds: UInt64
   }
 
-  /// How long it takes, from the last answer on, until a majority of the votes can be had; nil if nothing that was said
-  /// stands in the way.
+  /// How long it takes until a majority of the votes can be had; nil if nothing that was said stands in the way.
   /// - Complexity: O(members²).
-  func leftMicroseconds(of view: View) -> UInt64? {
-    let left = view.members.map { member in denied.first { $0.member == member }?.leftMicroseconds ?? 0 }
-    let last = left.sorted()[view.majority - 1]
-    return last > 0 ? last : nil
+  func leftMicroseconds(of view: View, nowMicroseconds now: UInt64) -> UInt64? {
+    let ends = view.members.map { member in denied.first { $0.member == member }?.untilMicroseconds ?? 0 }
+    let last = ends.sorted()[view.majority - 1]
+    return last > now ? last - now : nil
   }
 
   /// From 1 up to `bound`: joiners that one lease has kept out come back at different times, others at each attempt.

@@ -113,7 +113,7 @@ extension ViewChange {
     let spread = ViewLimits.leaseBackoffMicroseconds << min(joiner.attempts, ViewLimits.leaseBackoffDoublingsMax)
     var wait = ViewLimits.leaseBackoffMicroseconds + generator.below(spread)
     // But no longer than votes are lent, if that is why. They may come back before, so it asks meanwhile, too.
-    if let left = joiner.leftMicroseconds(of: view) {
+    if let left = joiner.leftMicroseconds(of: view, nowMicroseconds: now) {
       wait = min(wait, left + joiner.jitter(ViewLimits.leaseReturnMicroseconds))
     }
     self.joiner?.attempts += 1
@@ -148,7 +148,7 @@ extension ViewChange {
     self.joiner?.roundSeen = max(joiner.roundSeen, highest.round)
     if case .resting = joiner.state { return }
     if !joiner.denied.contains(where: { $0.member == member }) {
-      self.joiner?.denied.append(Joiner.Denial(member: member, leftMicroseconds: leftMicroseconds))
+      self.joiner?.denied.append(Joiner.Denial(member: member, untilMicroseconds: now + leftMicroseconds))
     }
     // A later ballot that only some have granted leaves the majority that this one has.
     let denied = self.joiner?.denied.count ?? 0

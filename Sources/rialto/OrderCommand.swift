@@ -146,10 +146,7 @@ struct OrderCancelCommand: AsyncParsableCommand {
       if answer.order == nil { answer = try await ask(for: reference, at: client) }
       await client.close()
       defer { told.explainIfTentative(waitFinal) }
-      if answer.order == nil {
-        answer.explain()
-        Output.note("should it come, it is cancelled if it is of account \(nodes.account)")
-      }
+      if answer.order == nil { Output.note("\(answer.text); should it come here, it is cancelled") }
       let name = answer.order?.dot.description ?? target.order ?? ""
       if json {
         var line = told.json
