@@ -35,7 +35,9 @@ public struct LeaseBallot: Hashable, Comparable, Sendable, CustomStringConvertib
 public struct JoinMutex: Sendable {
   public enum Answer: Hashable, Sendable {
     case granted
-    case denied(highest: LeaseBallot)
+    /// - Parameter leftMicroseconds: until another attempt may have this vote, if nobody gives it back before; 0 if the
+    ///   attempt itself is too old.
+    case denied(highest: LeaseBallot, leftMicroseconds: UInt64)
   }
 
   /// The highest ballot that was granted: what is asked under a lower one is refused.
@@ -68,14 +70,24 @@ public struct JoinMutex: Sendable {
     let held = self.holder(nowMicroseconds: now)
     if held == ballot { return .granted }
     let newest = max(highest ?? ballot, released ?? ballot)
-    if let held, held.node != ballot.node { return .denied(highest: newest) }
+    if let held, held.node != ballot.node {
+      return .denied(highest: newest, leftMicroseconds: left(until: untilMicroseconds, now))
+    }
     // Granted before or given back before: once is enough.
-    guard ballot >= newest, ballot != highest, ballot != released else { return .denied(highest: newest) }
-    guard now >= silentUntilMicroseconds else { return .denied(highest: newest) }
+    guard ballot >= newest, ballot != highest, ballot != released else {
+      return .denied(highest: newest, leftMicroseconds: 0)
+    }
+    guard now >= silentUntilMicroseconds else {
+      return .denied(highest: newest, leftMicroseconds: left(until: silentUntilMicroseconds, now))
+    }
     untilMicroseconds = now + ViewLimits.leaseMicroseconds
     holder = ballot
     highest = ballot
     return .granted
+  }
+
+  private func left(until end: UInt64, _ now: UInt64) -> UInt64 {
+    min(end - min(end, now), ViewLimits.leaseMicroseconds)
   }
 
   mutating func release(_ ballot: LeaseBallot) {
@@ -97,6 +109,8 @@ public struct JoinMutex: Sendable {
 ///    ▲               │ no majority in 200 ms        │ lease over
 ///    └───────────────┴──────────────────────────────┘
 /// ```
+/// It rests a while, but no longer than until a majority of the votes is free again, as far as those who refused have
+/// said for how long theirs are lent; and a little more, each joiner by its own name.
 struct Joiner: Sendable {
   enum State: Sendable {
     /// Can transition to: asking.
@@ -112,13 +126,35 @@ struct Joiner: Sendable {
   var state: State
   var ballot: LeaseBallot
   var votes: [Certificate.Vote] = []
-  var denied: [OriginIndex] = []
+  /// Who has refused this attempt.
+  var denied: [Denial] = []
   /// The highest round that anybody has mentioned.
   var roundSeen: UInt64 = 0
   /// How often a majority did not answer in time.
   var attempts: UInt64 = 0
   /// Which member is asked next, by rank.
   var sponsor: Int
+
+  struct Denial: Sendable {
+    var member: OriginIndex
+    /// Until when its vote is lent, as far as it has said.
+    var untilMicroseconds: UInt64
+  }
+
+  /// How long it takes until a majority of the votes can be had; nil if nothing that was said stands in the way.
+  /// - Complexity: O(members²).
+  func leftMicroseconds(of view: View, nowMicroseconds now: UInt64) -> UInt64? {
+    let ends = view.members.map { member in denied.first { $0.member == member }?.untilMicroseconds ?? 0 }
+    let last = ends.sorted()[view.majority - 1]
+    return last > now ? last - now : nil
+  }
+
+  /// From 1 up to `bound`: joiners that one lease has kept out come back at different times, others at each attempt.
+  func jitter(_ bound: UInt64) -> UInt64 {
+    var bits: UInt64 = 0xCBF2_9CE4_8422_2325 ^ attempts
+    for byte in ballot.node.hash.bytes { bits = (bits ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    return 1 + (bits ^ bits &>> 32) % bound
+  }
 
   /// The fencing token under which this node holds the mutex now.
   func held(nowMicroseconds now: UInt64) -> LeaseBallot? {

@@ -21,7 +21,8 @@ extension ViewChange {
     case .granted:
       let vote = signatures.sign(ballot.voteBytes(cluster: configuration.cluster, view: view.number))
       send(.grant(view: view.number, ballot, vote: vote), to: sender, &effects)
-    case .denied(let highest): send(.denied(view: view.number, ballot, highest: highest), to: sender, &effects)
+    case .denied(let highest, let left):
+      send(.denied(view: view.number, ballot, highest: highest, leftMicroseconds: left), to: sender, &effects)
     }
   }
 
@@ -34,7 +35,9 @@ extension ViewChange {
       return
     }
     guard !mutex.isStale(ballot) else {
-      return send(.denied(view: view.number, ballot, highest: mutex.highest ?? ballot), to: sender, &effects)
+      let answer = ViewMessage.denied(
+        view: view.number, ballot, highest: mutex.highest ?? ballot, leftMicroseconds: 0)
+      return send(answer, to: sender, &effects)
     }
     let bytes = ballot.voteBytes(cluster: configuration.cluster, view: view.number)
     guard
@@ -105,14 +108,18 @@ extension ViewChange {
   }
 
   private mutating func giveBackLease(_ now: UInt64, _ effects: inout [ViewEffect]) {
-    guard let ballot = joiner?.ballot else { return }
+    guard let joiner else { return }
     // The more often somebody else was faster, the longer: as many as there are then find their turns.
-    let spread = ViewLimits.leaseBackoffMicroseconds << min(joiner?.attempts ?? 0, ViewLimits.leaseBackoffDoublingsMax)
-    let wait = ViewLimits.leaseBackoffMicroseconds + generator.below(spread)
-    joiner?.attempts += 1
-    joiner?.state = .resting(untilMicroseconds: now + wait)
+    let spread = ViewLimits.leaseBackoffMicroseconds << min(joiner.attempts, ViewLimits.leaseBackoffDoublingsMax)
+    var wait = ViewLimits.leaseBackoffMicroseconds + generator.below(spread)
+    // But no longer than votes are lent, if that is why. They may come back before, so it asks meanwhile, too.
+    if let left = joiner.leftMicroseconds(of: view, nowMicroseconds: now) {
+      wait = min(wait, left + joiner.jitter(ViewLimits.leaseReturnMicroseconds))
+    }
+    self.joiner?.attempts += 1
+    self.joiner?.state = .resting(untilMicroseconds: now + wait)
     for member in view.members {
-      send(.release(view: view.number, ballot), to: .origin(member), after: lastPersist, &effects)
+      send(.release(view: view.number, joiner.ballot), to: .origin(member), after: lastPersist, &effects)
     }
   }
 
@@ -134,13 +141,15 @@ extension ViewChange {
   }
 
   mutating func leaseDenied(
-    _ ballot: LeaseBallot, highest: LeaseBallot, by member: OriginIndex, _ now: UInt64,
+    _ ballot: LeaseBallot, highest: LeaseBallot, leftMicroseconds: UInt64, by member: OriginIndex, _ now: UInt64,
     _ effects: inout [ViewEffect]
   ) {
     guard let joiner, joiner.ballot == ballot else { return }
     self.joiner?.roundSeen = max(joiner.roundSeen, highest.round)
     if case .resting = joiner.state { return }
-    if !joiner.denied.contains(member) { self.joiner?.denied.append(member) }
+    if !joiner.denied.contains(where: { $0.member == member }) {
+      self.joiner?.denied.append(Joiner.Denial(member: member, untilMicroseconds: now + leftMicroseconds))
+    }
     // A later ballot that only some have granted leaves the majority that this one has.
     let denied = self.joiner?.denied.count ?? 0
     if denied > view.members.count - view.majority {

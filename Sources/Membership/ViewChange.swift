@@ -369,9 +369,9 @@ public struct ViewChange: Sendable {
     case .grant(_, let ballot, let vote):
       guard case .origin(let origin) = sender, view.contains(origin) else { return }
       leaseGranted(ballot, vote, by: origin, now, &effects)
-    case .denied(_, let ballot, let highest):
+    case .denied(_, let ballot, let highest, let left):
       guard case .origin(let origin) = sender, view.contains(origin) else { return }
-      leaseDenied(ballot, highest: highest, by: origin, now, &effects)
+      leaseDenied(ballot, highest: highest, leftMicroseconds: left, by: origin, now, &effects)
     case .release(_, let ballot):
       if isVoting, nodeID(of: sender) == ballot.node { mutex.release(ballot) }
     case .join(_, let ballot, let name, let token, let certificate):

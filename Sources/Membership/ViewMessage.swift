@@ -21,7 +21,7 @@ public enum ViewPeer: Hashable, Sendable {
 /// 0x26 ask       view
 /// 0x27 lease     view, lease ballot
 /// 0x28 grant     view, lease ballot, vote 64
-/// 0x29 denied    view, lease ballot, highest lease ballot
+/// 0x29 denied    view, lease ballot, highest lease ballot, µs left of what stands in the way
 /// 0x2a release   view, lease ballot
 /// 0x2b join      view, lease ballot, name, token u64, certificate
 /// ```
@@ -39,7 +39,8 @@ public enum ViewMessage: Hashable, Sendable {
   case ask(view: UInt64)
   case lease(view: UInt64, LeaseBallot)
   case grant(view: UInt64, LeaseBallot, vote: Signature)
-  case denied(view: UInt64, LeaseBallot, highest: LeaseBallot)
+  /// "My vote is out, or was", and for how long it is lent yet: microseconds, at most a lease; 0 if that is not why.
+  case denied(view: UInt64, LeaseBallot, highest: LeaseBallot, leftMicroseconds: UInt64)
   case release(view: UInt64, LeaseBallot)
   case join(view: UInt64, LeaseBallot, name: String, token: StoreToken, Certificate)
 
@@ -90,7 +91,7 @@ public enum ViewMessage: Hashable, Sendable {
     switch self {
     case .prepare(let view, _, _), .promise(let view, _, _, _), .nack(let view, _, _, _), .accept(let view, _, _),
       .accepted(let view, _, _, _), .ask(let view), .lease(let view, _), .grant(let view, _, _),
-      .denied(let view, _, _), .release(let view, _), .join(let view, _, _, _, _):
+      .denied(let view, _, _, _), .release(let view, _), .join(let view, _, _, _, _):
       view
     case .decided(let decision): decision.number == 0 ? 0 : decision.number - 1
     }
@@ -127,9 +128,10 @@ public enum ViewMessage: Hashable, Sendable {
     case .grant(_, let ballot, let vote):
       writer.write(ballot)
       writer.write(vote.bytes)
-    case .denied(_, let ballot, let highest):
+    case .denied(_, let ballot, let highest, let left):
       writer.write(ballot)
       writer.write(highest)
+      writer.writeVarint(left)
     case .join(_, let ballot, let name, let token, let certificate):
       writer.write(ballot)
       writer.writePrefixed(Array(name.utf8))
@@ -168,7 +170,9 @@ public enum ViewMessage: Hashable, Sendable {
     case FrameType.grant:
       self = .grant(view: view, try reader.readLeaseBallot(), vote: try reader.readSignature())
     case FrameType.denied:
-      self = .denied(view: view, try reader.readLeaseBallot(), highest: try reader.readLeaseBallot())
+      self = .denied(
+        view: view, try reader.readLeaseBallot(), highest: try reader.readLeaseBallot(),
+        leftMicroseconds: try reader.readVarint("left of a lease", max: ViewLimits.leaseMicroseconds))
     case FrameType.release: self = .release(view: view, try reader.readLeaseBallot())
     default:
       self = .join(

@@ -37,6 +37,8 @@ public enum ViewLimits {
   /// to the next, at most this often.
   public static let leaseBackoffMicroseconds: UInt64 = 60_000
   public static let leaseBackoffDoublingsMax: UInt64 = 3
+  /// A joiner that was told for how long votes are lent is back at most so much later.
+  public static let leaseReturnMicroseconds: UInt64 = 100_000
   /// A joiner repeats its request, to the next sponsor, after this.
   public static let joinResendMicroseconds: UInt64 = 250_000
   /// A new member that has not beaten after this is proposed for sealing.

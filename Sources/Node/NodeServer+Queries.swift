@@ -178,10 +178,14 @@ extension NodeServer {
       dot =
         try store.order(account: account, clientOrderID: id)?.dot
         ?? replica.withBook { $0.order(account: account, clientOrderID: id) }
+        ?? store.voidOrder(account: account, clientOrderID: id)
     }
-    guard let dot, var detail = try detail(of: present(dot, account), withFills: true, isFinal: isFinal),
-      detail.account == account
-    else {
+    let found = try dot.flatMap { try detail(of: present($0, account), withFills: true, isFinal: isFinal) }
+    if found == nil, let dot, let end = replica.end(ofSealed: dot.origin), dot.sequence > end {
+      return session.refuse(
+        number, .notFound, "\(dot) is void: the log of origin \(dot.origin) was sealed after entry \(end)")
+    }
+    guard let dot, var detail = found, detail.account == account else {
       let missing = isFinal ? "no such order of account \(account) is final" : "no such order of account \(account)"
       return session.refuse(number, .notFound, missing)
     }

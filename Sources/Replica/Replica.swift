@@ -295,6 +295,11 @@ public struct Replica: ~Copyable {
     return sequencer.logs[dot.origin.int].entry(at: dot.sequence)
   }
 
+  /// After which sequence a sealed origin's log ends: what it wrote beyond is void. Nil of one that is not sealed.
+  public func end(ofSealed origin: OriginIndex) -> UInt64? {
+    origin.int < membership.cuts.count ? membership.cuts[origin.int] : nil
+  }
+
   /// What tentative entries made of an order that stands at `report` without them.
   /// - Returns: nil if nothing tentative concerns it.
   /// - Complexity: O(tentative events).

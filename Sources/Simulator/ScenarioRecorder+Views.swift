@@ -50,7 +50,7 @@ extension ScenarioRecorder {
     switch message {
     case .lease(_, let ballot): (text, attempt) = ("asks for the join mutex", "\(ballot)")
     case .grant(_, let ballot, _): (text, attempt) = ("lends \(name(ballot.node)) the join mutex", "\(ballot)")
-    case .denied(_, let ballot, _): (text, attempt) = ("denies \(name(ballot.node)) the join mutex", "\(ballot)")
+    case .denied(_, let ballot, _, _): (text, attempt) = ("denies \(name(ballot.node)) the join mutex", "\(ballot)")
     case .join(_, let ballot, _, _, _): (text, attempt) = ("has the join mutex, and asks to be admitted", "\(ballot)")
     case .prepare(let view, let ballot, _): (text, attempt) = ("begins to change view \(view)", "\(ballot)")
     case .accept(_, let ballot, let value):

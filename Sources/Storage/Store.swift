@@ -26,7 +26,7 @@ public final class Store {
   public static let fileName = "node.sqlite"
   public static let lockFileName = "node.lock"
   /// Kept in `user_version`.
-  public static let formatVersion = 5
+  public static let formatVersion = 6
   /// "Rial", kept in `application_id`.
   public static let applicationID: Int32 = 0x5269_616C
   /// Of a new file. A commit writes each page it touches whole, so large pages cost small commits and audit runs more

@@ -70,6 +70,7 @@ extension Store {
     copy.bind(2, clamping: sequence)
     copy.bind(3, reason.rawValue)
     try copy.run()
+    if reason == .sealed, database.changesCount > 0 { try nameVoidOrders(of: origin, from: sequence, database) }
     let delete = try statement(database, "DELETE FROM log WHERE origin = ?1 AND first_sequence >= ?2")
     delete.bind(1, Int64(origin.value))
     delete.bind(2, clamping: sequence)

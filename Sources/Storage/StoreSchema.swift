@@ -67,6 +67,11 @@ enum StoreSchema {
       try database.execute(sql: snapshotSQL)
       try database.execute(sql: "PRAGMA user_version = 5")
     }
+    migrator.registerMigration("format 6") { database in
+      try database.execute(sql: voidOrdersSQL)
+      try Store.nameVoidOrders(database)
+      try database.execute(sql: "PRAGMA user_version = 6")
+    }
     try migrator.migrate(queue)
   }
 
@@ -130,6 +135,16 @@ enum StoreSchema {
       signature BLOB NOT NULL, bytes BLOB NOT NULL,
       reason INTEGER NOT NULL           -- 1 the origin was sealed before them, 2 damaged
     );
+    """
+
+  /// The newest order in `void_log` of each client order id, among those that were cut off with the end of a log.
+  private static let voidOrdersSQL = """
+    CREATE TABLE void_orders (
+      account INTEGER NOT NULL,
+      client_order_id NOT NULL,         -- integer or text
+      dot INTEGER NOT NULL,
+      PRIMARY KEY (account, client_order_id)
+    ) WITHOUT ROWID;
     """
 
   /// What follows from the log up to a checkpoint, in bytes; and from where on the log is kept.

@@ -92,6 +92,11 @@ struct ClusterDirectory {
   func knows(_ name: String) throws {
     let names = try settings().names
     guard names.contains(name) else {
+      if !name.isEmpty, !name.contains("/"), FileManager.default.fileExists(atPath: node(name).keyPath) {
+        throw CommandError(
+          "'\(name)' was removed from the cluster in \(path)",
+          advice: "Its files are still there: `rialto cluster add \(name)` lets it join again.")
+      }
       throw CommandError(
         "the cluster in \(path) has no node '\(name)'", advice: "It has \(names.joined(separator: ", ")).")
     }

@@ -105,7 +105,9 @@ struct OrderCancelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "cancel", abstract: "Takes an order out of the book.",
     discussion: """
-      Only the account that placed an order may cancel it.
+      Only the account that placed an order may cancel it. A node takes the cancel
+      of an order id that it does not know yet: should the order come, it is
+      cancelled.
 
       Examples:
         rialto order cancel 2-1841 --to 127.0.0.1:7001
@@ -116,7 +118,10 @@ struct OrderCancelCommand: AsyncParsableCommand {
       """)
 
   @OptionGroup var target: OrderReferenceOptions
-  @Option(help: "Wait so long, such as 2s, for the cancel to become final.") var waitFinal: TimeSpan?
+  @Option(
+    help: ArgumentHelp("Wait so long, such as 2s, for the cancel to become final.", valueName: "time"),
+    transform: TimeSpan.wait)
+  var waitFinal: TimeSpan?
   @Flag(help: "Print the result as one JSON object on one line.") var json = false
   @OptionGroup var nodes: NodeOptions
 
@@ -128,34 +133,51 @@ struct OrderCancelCommand: AsyncParsableCommand {
         throw CommandError("no order was named", advice: "give an order id, or --client-id")
       }
       let client = try await nodes.connectToAny()
-      guard let detail = try await find(reference, at: client) else { throw ExitCode.notGood }
+      var answer = try await ask(for: reference, at: client)
+      if answer.order == nil, case .client = reference {
+        // An id may be used for another order: nothing is to wait for that one.
+        answer.explain()
+        throw ExitCode.notGood
+      }
       // With its stamp, so that the cancel comes after the order everywhere.
-      let cancel = Cancel(account: client.account, target: reference, targetStamp: detail.stamp)
+      let cancel = Cancel(account: client.account, target: reference, targetStamp: answer.order?.stamp ?? .zero)
       let told = try await Submission.submit(.cancel(cancel), to: client, waitingFor: waitFinal)
+      // Meanwhile it may have come.
+      if answer.order == nil { answer = try await ask(for: reference, at: client) }
       await client.close()
       defer { told.explainIfTentative(waitFinal) }
+      if answer.order == nil { Output.note("\(answer.text); should it come here, it is cancelled") }
+      let name = answer.order?.dot.description ?? target.order ?? ""
       if json {
         var line = told.json
-        line.add("order", detail.dot.description)
+        line.add("order", name)
+        line.add("known", answer.order != nil)
         Output.result(line.text)
       } else {
-        Output.result("\(detail.dot)  cancel \(told.stateWord)\(told.finalityWord(waitFinal))")
+        Output.result("\(name)  cancel \(told.stateWord)\(told.finalityWord(waitFinal))")
       }
       if !told.isGood || told.isLate(waitFinal) { throw ExitCode.notGood }
     }
   }
 }
 
-/// The order, or nil once stderr says that there is none.
-private func find(
-  _ reference: OrderReference, at client: RialtoClient, _ level: ReadLevel = .tentative
-) async throws -> OrderDetail? {
+/// What a node says of an order.
+private struct OrderAnswer {
+  var order: OrderDetail?
+  /// Why there is none.
+  var text = ""
+
+  func explain() { Output.errorLine("\(text); see --account, or ask the node that took it") }
+}
+
+private func ask(
+  for reference: OrderReference, at client: RialtoClient, _ level: ReadLevel = .tentative
+) async throws -> OrderAnswer {
   do throws(ClientError) {
-    return try await client.order(reference, level: level)
+    return OrderAnswer(order: try await client.order(reference, level: level))
   } catch {
     guard case .requestRefused(let refusal) = error, refusal.code == .notFound else { throw error }
-    Output.errorLine("\(refusal.text); see --account, or ask the node that took it")
-    return nil
+    return OrderAnswer(text: refusal.text)
   }
 }
 
@@ -188,7 +210,11 @@ struct OrderShowCommand: AsyncParsableCommand {
       for record in try await client.instruments() { instruments[record.instrument.symbol] = record.instrument }
       func instrument(_ symbol: Symbol) -> Instrument { instruments[symbol] ?? Instrument(symbol: symbol) }
       if let reference {
-        guard let detail = try await find(reference, at: client, level) else { throw ExitCode.notGood }
+        let answer = try await ask(for: reference, at: client, level)
+        guard let detail = answer.order else {
+          answer.explain()
+          throw ExitCode.notGood
+        }
         let text = json ? Self.json(detail, instrument(detail.symbol)).text : nil
         Output.result(text ?? Self.lines(detail, instrument(detail.symbol)).joined(separator: "\n"))
       } else {

@@ -51,7 +51,10 @@ struct OrderPlaceCommand: AsyncParsableCommand {
   @Flag(help: "Reject the order if it would trade at once.") var postOnly = false
   @Option(help: "Self-trade prevention (none if not given).") var stp: SelfTradePrevention?
   @Option(help: "Your own id for the order; it takes effect once, however often it is sent.") var clientID: String?
-  @Option(help: "Wait so long, such as 2s, for the order to become final.") var waitFinal: TimeSpan?
+  @Option(
+    help: ArgumentHelp("Wait so long, such as 2s, for the order to become final.", valueName: "time"),
+    transform: TimeSpan.wait)
+  var waitFinal: TimeSpan?
   @Flag(help: "Print the result as one JSON object on one line.") var json = false
   @OptionGroup var nodes: NodeOptions
 

@@ -34,7 +34,7 @@ struct ReadOptions: ParsableArguments {
       valueName: "stamp"))
   var atLeast: Stamp?
 
-  @Option(help: "With --at-least: how long to wait for it.")
+  @Option(help: ArgumentHelp("With --at-least: how long to wait for it.", valueName: "time"), transform: TimeSpan.wait)
   var wait: TimeSpan?
 
   static let waitDefault = TimeSpan(milliseconds: 5_000)
@@ -59,5 +59,17 @@ struct ReadOptions: ParsableArguments {
     }
     if final { return .final }
     return tentative ? .tentative : usual
+  }
+}
+
+extension TimeSpan {
+  /// A time that somebody waits.
+  static func wait(_ text: String) throws -> TimeSpan {
+    if let span = TimeSpan(argument: text) { return span }
+    let (number, unit) = (text.prefix { $0.isNumber }, text.drop { $0.isNumber })
+    if !number.isEmpty, number.allSatisfy({ $0 == "0" }), ["", "ms", "s", "m", "h", "d"].contains(unit) {
+      throw ValidationError("Nobody waits for no time: leave the option out, or give a time such as 500ms or 2s.")
+    }
+    throw ValidationError("'\(text)' is no time: give a number and a unit, such as 500ms, 2s or 1m.")
   }
 }

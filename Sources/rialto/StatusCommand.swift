@@ -76,19 +76,23 @@ struct StatusCommand: AsyncParsableCommand {
   }
 
   private static func table(_ survey: Survey) -> TextTable {
-    var table = TextTable([
-      ("node", .left), ("address", .left), ("origin", .right), ("view", .right), ("entries", .right),
-      ("orders", .right),
-      ("fills", .right), ("tentative", .right), ("lag ms", .right), ("peers", .right), ("book", .left),
-    ])
+    // A column of its own only while somebody is cut off on purpose.
+    let isCut = survey.found.contains { !$0.status.cutFrom.isEmpty }
+    var table = TextTable(
+      [
+        ("node", .left), ("address", .left), ("origin", .right), ("view", .right), ("entries", .right),
+        ("orders", .right), ("fills", .right), ("tentative", .right), ("lag ms", .right), ("peers", .right),
+        ("book", .left),
+      ] + (isCut ? [("cut from", .left)] : []))
     for (address, status) in survey.found {
       let connected = status.peers.count { $0.connected }
-      table.add([
+      let cells = [
         status.name, address.description, status.origin.map { "\($0)" } ?? "-",
         "\(status.view)" + (status.isWedged ? "…" : ""), status.entries.grouped, status.orders.grouped,
         status.fills.grouped, status.tentative.grouped, status.lagMilliseconds.grouped,
         "\(connected)/\(status.peers.count)", String(status.bookHash.prefix(8)),
-      ])
+      ]
+      table.add(cells + (isCut ? [status.cutFrom.joined(separator: ", ")] : []))
     }
     return table
   }

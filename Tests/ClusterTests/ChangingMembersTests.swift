@@ -123,4 +123,54 @@ import Testing
       #expect(refusal.code == .notReady)
     }
   }
+
+  /// What is not sent again is rejected at its node, by every name, and void elsewhere.
+  @Test func aVoidOrderIsToldOf() async throws {
+    try await withCluster(3) { cluster in
+      try await cluster.startAll()
+      let instrument = try await cluster.defineInstrument()
+      let third = try await cluster.connect("n3")
+      let before = try await third.accepted(limit(instrument, .buy, 7))
+      try await third.waitUntilFinal(before, timeoutMilliseconds: 5_000)
+      try await cluster.partition([["n1", "n2"], ["n3"]])
+      let id = ClientOrderID("mine")!
+      let order = Order(
+        instrument: instrument, account: AccountID(1), side: .buy, timeInForce: .immediateOrCancel, priceTicks: 5,
+        quantityLots: 1, clientOrderID: id, clientTimeMilliseconds: before.stamp.milliseconds)
+      let void = try await third.accepted(.order(order)).dot
+      let again = try await third.accepted(limit(instrument, .buy, 6)).dot
+      try await expectMembers(cluster, ["n1", "n2"])
+      try await cluster.partition([])
+      try await expectMembers(cluster, ["n1", "n2", "n3"])
+      _ = try await agreement(cluster, cluster.names)
+      let own = try await cluster.connect("n3")
+      for name in [OrderReference.dot(void), .client(id)] {
+        let detail = try await own.order(name)
+        #expect(detail.dot == void && detail.status == .rejected && detail.rejectReason == .sealed && detail.isFinal)
+      }
+      try await own.order(again, is: .open)
+      let first = try await cluster.connect("n1")
+      try await first.order(again, is: .open)
+      let stranger = try await cluster.connect("n3", account: 2)
+      let refusals = [
+        try await refusal { _ = try await first.order(.dot(void)) },
+        try await refusal { _ = try await first.order(.client(id)) },
+        try await refusal { _ = try await stranger.order(.dot(void)) },
+        try await refusal { _ = try await stranger.order(.client(id)) },
+      ]
+      #expect(refusals[0].hasPrefix("\(void) is void: the log of origin \(void.origin) was sealed after entry "))
+      #expect(
+        refusals[1...] == ["no such order of account 1", "no such order of account 2", "no such order of account 2"])
+    }
+  }
+
+  private func refusal(_ body: () async throws -> Void) async throws -> String {
+    do {
+      try await body()
+    } catch ClientError.requestRefused(let refusal) {
+      #expect(refusal.code == .notFound)
+      return refusal.text
+    }
+    return "found"
+  }
 }

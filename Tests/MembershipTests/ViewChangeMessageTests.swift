@@ -30,8 +30,9 @@ import Testing
       .promise(view: 7, ballot, facts, accepted: ViewMessage.Accepted(ballot: ballot, value: value)),
       .nack(view: 7, ballot, promised: ballot, fence: lease), .accept(view: 7, ballot, value),
       .accepted(view: 7, ballot, valueHash: hash, vote: vote), .decided(decision), .ask(view: 7),
-      .lease(view: 7, lease), .grant(view: 7, lease, vote: vote), .denied(view: 7, lease, highest: lease),
-      .release(view: 7, lease), .join(view: 7, lease, name: "new", token: StoreToken(6), certificate),
+      .lease(view: 7, lease), .grant(view: 7, lease, vote: vote),
+      .denied(view: 7, lease, highest: lease, leftMicroseconds: ViewLimits.leaseMicroseconds), .release(view: 7, lease),
+      .join(view: 7, lease, name: "new", token: StoreToken(6), certificate),
     ]
   }
 
@@ -56,6 +57,13 @@ import Testing
         #expect(throws: CodecError.self) { try Self.decode(signed.frameType, Array(body.prefix(count))) }
       }
       #expect(throws: CodecError.trailing(count: 1)) { try Self.decode(signed.frameType, body + [0]) }
+    }
+    let lease = LeaseBallot(round: 5, node: signatures.publicKey.nodeID)
+    let long = ViewMessage.denied(
+      view: 7, lease, highest: lease, leftMicroseconds: ViewLimits.leaseMicroseconds + 1)
+    #expect(throws: CodecError.self, "longer than any lease") {
+      try Self.decode(
+        long.frameType, SignedViewMessage(sender: sender, long, cluster: Self.hash, signatures: signatures).body)
     }
     #expect(throws: CodecError.unknown(field: "frame type", value: 0x2C)) {
       try Self.decode(

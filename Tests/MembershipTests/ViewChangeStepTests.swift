@@ -267,12 +267,55 @@ import Testing
     guard case .send(_, let answer, _)? = step(stale, by: 3, at: 4_000_001).first else {
       return ViewWorld.fail("no answer")
     }
-    #expect(answer.message == .denied(view: 0, first, highest: second))
+    #expect(answer.message == .denied(view: 0, first, highest: second, leftMicroseconds: 0))
     // Nor is one without a majority of grants, or with those of another.
     for (node, lease, votes) in [(4, second, [UInt32(0)]), (4, second, [0, 1]), (3, second, [0, 1])] {
       let join = ViewMessage.join(view: 0, lease, name: "a", token: StoreToken(1), certificate(votes))
       #expect(step(join, by: node, at: 4_000_002).isEmpty)
     }
+  }
+
+  /// Who was told for how long votes are lent asks again right after, each joiner at a time of its own.
+  @Test func whoIsRefusedComesBackAfterTheLease() {
+    let world = ViewWorld(WorldSettings(members: 3, spares: 4))
+    /// How long after the lease of two members the joiner asks for it.
+    func delay(of node: Int, lease end: UInt64, isSaid: Bool) -> UInt64 {
+      var machine = world.nodes[node].machine
+      var now: UInt64 = 0
+      func step(_ input: ViewInput) -> LeaseBallot? {
+        var effects: [ViewEffect] = []
+        machine.step(input, nowMicroseconds: now, &effects)
+        for case .send(.origin(OriginIndex(0)), let sent, _) in effects {
+          if case .lease(_, let ballot) = sent.message { return ballot }
+        }
+        return nil
+      }
+      var asked = step(.join(name: "new", token: StoreToken(9)))
+      while now < 10 * end {
+        if let ballot = asked {
+          if now >= end { return now - end }
+          // The third member says nothing.
+          for member in [0, 1] as [UInt32] {
+            let left = isSaid ? end - now : 0
+            let answer = ViewMessage.denied(view: 0, ballot, highest: ballot, leftMicroseconds: left)
+            _ = step(.message(world.signed(answer, by: OriginIndex(member))))
+          }
+        }
+        now += 1_000
+        asked = step(.tick)
+      }
+      return .max
+    }
+    var told: [UInt64] = []
+    var usual: [UInt64] = []
+    for end in [700_000, 1_300_000, 1_900_000] as [UInt64] {
+      let delays = (3..<7).map { delay(of: $0, lease: end, isSaid: true) }
+      #expect(Set(delays).count == delays.count, "two at once: \(delays)")
+      told += delays
+      usual += (3..<7).map { delay(of: $0, lease: end, isSaid: false) }
+    }
+    #expect(told.allSatisfy { $0 <= ViewLimits.leaseReturnMicroseconds + 1_000 }, "\(told)")
+    #expect(usual.max() ?? 0 > 2 * ViewLimits.leaseReturnMicroseconds, "else it makes no difference: \(usual)")
   }
 
   @Test func leasesAreFenced() {
@@ -281,17 +324,22 @@ import Testing
     func ballot(_ round: UInt64, _ node: NodeID) -> LeaseBallot { LeaseBallot(round: round, node: node) }
     var mutex = JoinMutex(nowMicroseconds: 0, hasRestarted: false)
     #expect(mutex.request(ballot(1, ada), nowMicroseconds: 0) == .granted)
-    #expect(mutex.request(ballot(2, bob), nowMicroseconds: 1_000_000) == .denied(highest: ballot(2, bob)))
+    #expect(
+      mutex.request(ballot(2, bob), nowMicroseconds: 1_000_000)
+        == .denied(highest: ballot(2, bob), leftMicroseconds: 1_000_000))
     // Asked again: the same lease, not a longer one.
     #expect(mutex.request(ballot(1, ada), nowMicroseconds: 1_500_000) == .granted)
     #expect(mutex.request(ballot(2, bob), nowMicroseconds: 2_000_000) == .granted)
     #expect(mutex.isStale(ballot(1, ada)) && !mutex.isStale(ballot(2, bob)))
-    #expect(mutex.request(ballot(1, ada), nowMicroseconds: 9_000_000) == .denied(highest: ballot(2, bob)))
+    let old = JoinMutex.Answer.denied(highest: ballot(2, bob), leftMicroseconds: 0)
+    #expect(mutex.request(ballot(1, ada), nowMicroseconds: 9_000_000) == old)
     mutex.release(ballot(2, bob))
-    #expect(mutex.request(ballot(2, bob), nowMicroseconds: 9_000_000) == .denied(highest: ballot(2, bob)))
+    #expect(mutex.request(ballot(2, bob), nowMicroseconds: 9_000_000) == old)
     #expect(mutex.request(ballot(3, ada), nowMicroseconds: 9_000_000) == .granted)
     var restarted = JoinMutex(nowMicroseconds: 100, hasRestarted: true)
-    #expect(restarted.request(ballot(1, ada), nowMicroseconds: 1_900_000) == .denied(highest: ballot(1, ada)))
+    #expect(
+      restarted.request(ballot(1, ada), nowMicroseconds: 1_900_000)
+        == .denied(highest: ballot(1, ada), leftMicroseconds: 100_100))
     #expect(restarted.request(ballot(1, ada), nowMicroseconds: 2_000_100) == .granted)
   }
 }

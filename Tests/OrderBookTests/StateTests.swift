@@ -87,8 +87,7 @@ import Testing
     }
   }
 
-  /// The names of an open order come back, whether their records are in the window or only it keeps them, and with a
-  /// newer one of the same name before them.
+  /// The names of an open order come back, whether their records are in the window or only it keeps them.
   @Test func namesComeBack() throws {
     var engine = MatchingEngine()
     var tape = EventTape()
@@ -130,9 +129,9 @@ import Testing
     apply(order(8, id: 0, first: dot(2, 2)), by: 1)
     #expect(engine.ids.dotNames == 5)
     try check()
-    // Now a name of two orders: the newer one hides the older.
+    // The entry itself, a repeat of the first order: its dot is the name of another one already.
     apply(order(5, id: 7), by: 2)
-    #expect(engine.order(account: AccountID(1), named: dot(2, 2)) == dot(1, 1))
+    #expect(engine.order(account: AccountID(1), named: dot(2, 2)) == dot(1, 3))
     try check()
     // Long after the window, with one more name in it.
     for id in UInt64(97)...98 {

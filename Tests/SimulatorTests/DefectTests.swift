@@ -71,7 +71,8 @@ import Testing
       testDescription: "a wedge that times out", views: .wedgeTimesOut, profile: .membership, first: 8,
       checkers: ["word"]),
     Known(
-      testDescription: "an abandoned wedge", views: .noTakeover, profile: .membership, first: 8, checkers: ["liveness"]),
+      testDescription: "an abandoned wedge", views: .noTakeover, profile: .membership, first: 8,
+      checkers: ["liveness"]),
   ]
 
   /// Of what is sent again after a seal.

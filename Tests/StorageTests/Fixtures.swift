@@ -77,17 +77,21 @@ struct LogWriter {
 
   /// Entries are orders with ever later stamps, so batches made later come later in key order.
   mutating func batch(_ origin: UInt32, entries: Int = 5) -> Batch {
-    let origin = OriginIndex(origin)
-    let head = heads[origin] ?? Head(sequence: 0, hash: Self.chainStart(origin))
-    var builder = BatchBuilder(origin: origin, firstSequence: head.sequence + 1)
     milliseconds = milliseconds / 1000 * 1000 + 1000
-    for index in 0..<entries {
+    let orders = (0..<entries).map { index in
       let order = Order(
         instrument: Dot(origin: OriginIndex(0), sequence: 1), account: AccountID(generator.below(50)), side: .sell,
         priceTicks: Int64(generator.below(1 << 40)), quantityLots: Int64(generator.below(1 << 30)) + 1)
-      builder.append(
-        Entry(stamp: Stamp(milliseconds: milliseconds, counter: UInt16(index)), payload: .command(.order(order))))
+      return Entry(stamp: Stamp(milliseconds: milliseconds, counter: UInt16(index)), payload: .command(.order(order)))
     }
+    return batch(origin, orders)
+  }
+
+  mutating func batch(_ origin: UInt32, _ entries: [Entry]) -> Batch {
+    let origin = OriginIndex(origin)
+    let head = heads[origin] ?? Head(sequence: 0, hash: Self.chainStart(origin))
+    var builder = BatchBuilder(origin: origin, firstSequence: head.sequence + 1)
+    for entry in entries { builder.append(entry) }
     let bytes = builder.canonicalBytes()
     let hash = HashChain.link(previous: head.hash, bytes: bytes, sha)
     let signature = Signature(bytes: (0..<64).map { _ in UInt8(generator.below(256)) })

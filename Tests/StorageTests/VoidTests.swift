@@ -28,6 +28,42 @@ import Testing
     #expect(try store.recovered().batches.sealed == (batches[..<2] + [other]).map(\.sealed))
   }
 
+  /// What is not sent again is found by the id that its client gave it, also in a file of an older format.
+  @Test(arguments: [false, true]) func aVoidOrderIsFoundByItsID(isOlder: Bool) throws {
+    let directory = try TemporaryDirectory()
+    let ids = [ClientOrderID(7), ClientOrderID("seven")!, ClientOrderID(7)]
+    let entries = ids.enumerated().map { place, id in
+      let order = Order(
+        instrument: Dot(origin: OriginIndex(0), sequence: 1), account: AccountID(3), side: .buy, priceTicks: 5,
+        quantityLots: 2, clientOrderID: id, clientTimeMilliseconds: 1_000)
+      return Entry(stamp: Stamp(milliseconds: 1_000 + UInt64(place)), payload: .command(.order(order)))
+    }
+    var log = LogWriter(seed: 3)
+    let first = log.batch(1)
+    let batch = log.batch(1, entries)
+    let store = try directory.open()
+    try store.commit(batches: [first, batch])
+    #expect(try store.voidOrder(account: AccountID(3), clientOrderID: ids[0]) == nil)
+    try store.commit(batches: [], ends: [(OriginIndex(1), first.lastSequence)])
+    store.close()
+    if isOlder {
+      try directory.tamper(
+        """
+        DROP TABLE void_orders; DELETE FROM grdb_migrations WHERE identifier = 'format 6'; PRAGMA user_version = 5
+        """)
+    }
+    let again = try directory.open()
+    func found(_ id: ClientOrderID, of account: UInt64 = 3) throws -> Dot? {
+      try again.voidOrder(account: AccountID(account), clientOrderID: id)
+    }
+    let last = Dot(origin: OriginIndex(1), sequence: batch.lastSequence)
+    #expect(try found(ids[0]) == last, "the newest of that id")
+    #expect(try found(ids[1]) == Dot(origin: last.origin, sequence: last.sequence - 1))
+    #expect(try found(ids[1], of: 4) == nil)
+    #expect(try found(ClientOrderID(8)) == nil)
+    #expect(try found(.none) == nil)
+  }
+
   /// A damaged batch is lost, those after it are not.
   @Test func aDamagedBatchIsLeftOut() throws {
     let directory = try TemporaryDirectory()

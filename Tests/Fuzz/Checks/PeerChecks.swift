@@ -35,7 +35,11 @@ enum PeerChecks {
       try expect(infos.count <= Limits.snapshotsMax, "\(infos.count) snapshots on offer")
     case .word(let word):
       try expect(word.heartbeat.speaker != nil && word.heartbeat.unheard.isEmpty, "a word of nobody, or that asks")
-    case .heartbeat, .digest, .vector, .served, .detector, .view, .snapshot: break
+    case .view(let signed):
+      if case .denied(_, _, _, let left) = signed.message {
+        try expect(left <= ViewLimits.leaseMicroseconds, "a vote that is lent for \(left) µs")
+      }
+    case .heartbeat, .digest, .vector, .served, .detector, .snapshot: break
     }
     return true
   }
