@@ -30,6 +30,8 @@ public struct NodeConfiguration: Sendable {
   public var snapshotBehindEntries: UInt64 = 10_000_000
   /// Entries of each origin that are kept below the older of two snapshots; nil keeps all.
   public var retainedEntries: UInt64?
+  /// Whether the store's write-ahead log is made as long as it gets at the first start: commits take half the time.
+  public var reservesLog = true
   public var seed: UInt64
   public var logger: Logger
   /// Where it kills itself while it joins, to be looked at; nil for a node that is to live.

@@ -15,8 +15,11 @@ extension NodeServer {
   static let auditItemsPerRun = 4_000
   /// At most so many when too much waits: the log waits as long as that takes, which is what slows the node down.
   static let auditItemsUrgent = 12_000
-  /// While orders come or wait to become final, the tables get a run this often.
+  /// While orders come or wait to become final, the tables get a run this often if there is enough for one.
   static let auditBusyMilliseconds: Int64 = 100
+  /// And this often if there is less: a run keeps whatever waits to become final waiting, at all nodes, and few long
+  /// ones write fewer pages than many short ones.
+  static let auditSparseMilliseconds: Int64 = 1_000
   /// A log that has not grown for this long is not growing.
   static let auditGrowingMilliseconds: Int64 = 30
   /// A node that had nothing to do for this long writes them at full speed.
@@ -33,8 +36,11 @@ extension NodeServer {
     auditAcceptedBefore = figures.accepted
     let isBusy = now - lastBusy < .milliseconds(Self.auditIdleMilliseconds)
     // One that no longer grows can wait until the node is idle.
-    let excess = now - lastAppend < .milliseconds(Self.auditGrowingMilliseconds) ? backlog - Self.auditBacklogMax : 0
-    guard excess > 0 || !isBusy || now - lastAudit >= .milliseconds(Self.auditBusyMilliseconds) else { return }
+    let isGrowing = now - lastAppend < .milliseconds(Self.auditGrowingMilliseconds)
+    let excess = isGrowing ? backlog - Self.auditBacklogMax : 0
+    let isSparse = isGrowing && backlog < Self.auditItemsPerRun
+    let rest = isSparse ? Self.auditSparseMilliseconds : Self.auditBusyMilliseconds
+    guard excess > 0 || !isBusy || now - lastAudit >= .milliseconds(rest) else { return }
     writeAudit(itemsMax: min(max(excess, Self.auditItemsPerRun), Self.auditItemsUrgent))
     lastAudit = .now()
     if lastAudit - now > .milliseconds(Self.longTurnMilliseconds) {

@@ -45,8 +45,15 @@ extension NodeServer {
           "commit_ms": "\(figures.lastCommitMicroseconds / 1000)",
         ])
     }
-    for connection in touched { connection.flush() }
-    touched.removeAll(keepingCapacity: true)
+    flushTouched()
+  }
+
+  /// What was said leaves now.
+  func flushTouched() {
+    // A flush may tell this node something, which makes it say more.
+    let count = touched.count
+    for index in 0..<count { touched[index].flush() }
+    touched.removeFirst(count)
   }
 
   func tick() {
@@ -58,8 +65,7 @@ extension NodeServer {
     writeAuditIfDue()
     keepSnapshots()
     publishMarket()
-    for connection in touched { connection.flush() }
-    touched.removeAll(keepingCapacity: true)
+    flushTouched()
   }
 
   /// Carries out effects in order. A commit's own effects join the end of the queue, so this goes on until nothing is
@@ -82,6 +88,8 @@ extension NodeServer {
   }
 
   private func commit(_ number: CommitNumber) {
+    // What waits for no commit, or for an earlier one, need not wait for this sync.
+    flushTouched()
     let started = NIODeadline.now()
     do throws(StoreError) {
       try store.commit(batches: pendingBatches, ends: pendingEnds, records: pendingRecords)

@@ -139,6 +139,7 @@ public final class NodeServer: @unchecked Sendable {
     let genesis = configuration.genesis
     let identity = StoreIdentity(cluster: genesis.clusterID, node: configuration.key.publicKey.nodeID)
     let store = try Store.open(directory: configuration.dataDirectory, identity: identity)
+    if configuration.reservesLog { try store.reserveLog() }
     let port = UInt16(listener.localAddress?.port ?? Int(configuration.listen.port))
     let shown = configuration.advertise ?? configuration.listen
     let address = Address(host: shown.host, port: shown.port == 0 ? port : shown.port)

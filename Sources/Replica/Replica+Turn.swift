@@ -73,6 +73,7 @@ extension Replica {
     checkBases(now, &effects)
     advance(now, &effects)
     peers.endTurn()
+    takeCeilingAlong(now, &effects)
     if isCommitDue { startCommit(&effects) }
   }
 
@@ -194,22 +195,36 @@ extension Replica {
     let log = sequencer.logs[me.int]
     guard log.acked.sequence == log.held.sequence, open.isEmpty, ownSealed.isEmpty else { return nil }
     let wanted = clock.advance(nowMilliseconds: now.wallMilliseconds)
-    let ahead = Stamp(milliseconds: wanted.milliseconds + Self.ceilingAheadMilliseconds)
     // Renewed at half its reach, so that it seldom holds a promise back.
-    if (pendingCeiling ?? durableCeiling).milliseconds < wanted.milliseconds + Self.ceilingAheadMilliseconds / 2,
-      inFlight.allSatisfy({ ($0.ceiling?.milliseconds ?? 0) < wanted.milliseconds + Self.ceilingAheadMilliseconds / 2 })
-    {
-      var writer = ByteWriter()
-      writer.writeFixed(ahead.value)
-      effects.append(.persist(key: RecordKey.clockCeiling, value: writer.bytes))
-      pendingCeiling = ahead
-      isCommitDue = true
-    }
+    renewCeiling(for: wanted, atLeastAheadMilliseconds: Self.ceilingAheadMilliseconds / 2, &effects)
     let promised = min(wanted, durableCeiling)
     guard promised >= log.heldStamp else { return nil }
     let beat = Beat(promise: promised, head: log.acked)
     gossip.promise(beat)
     return beat
+  }
+
+  /// Puts a new ceiling into the next commit if what is durable, or about to be, reaches less far than wanted.
+  private mutating func renewCeiling(
+    for wanted: Stamp, atLeastAheadMilliseconds least: UInt64, _ effects: inout [Effect]
+  ) {
+    let enough = wanted.milliseconds + least
+    guard (pendingCeiling ?? durableCeiling).milliseconds < enough,
+      inFlight.allSatisfy({ ($0.ceiling?.milliseconds ?? 0) < enough })
+    else { return }
+    let ahead = Stamp(milliseconds: wanted.milliseconds + Self.ceilingAheadMilliseconds)
+    var writer = ByteWriter()
+    writer.writeFixed(ahead.value)
+    effects.append(.persist(key: RecordKey.clockCeiling, value: writer.bytes))
+    pendingCeiling = ahead
+    isCommitDue = true
+  }
+
+  /// A commit of the log takes along a ceiling that would soon need a commit of its own, for which orders would wait.
+  private mutating func takeCeilingAlong(_ now: LogicalTime, _ effects: inout [Effect]) {
+    guard me != nil, isPastCeiling, !hasPromisedToChange, !pendingHeads.isEmpty else { return }
+    let wanted = Stamp(milliseconds: max(now.wallMilliseconds, clock.last.milliseconds))
+    renewCeiling(for: wanted, atLeastAheadMilliseconds: Self.ceilingAheadMilliseconds * 3 / 4, &effects)
   }
 
   /// Applies what may be applied, makes final what is, and reports.

@@ -74,6 +74,8 @@ final class TestCluster: Sendable {
       genesis: genesis, name: name, key: key(name), dataDirectory: directory(name),
       listen: Address(host: "127.0.0.1", port: 0),
       peers: known + addresses, seed: UInt64(names.firstIndex(of: name) ?? 90) + 7, logger: logger)
+    // 37 MB for each of many nodes.
+    configuration.reservesLog = false
     configuration.gossip.fanout = fanout
     configuration.wantsMembership = !follows
     configuration.isDemo = isDemo

@@ -46,7 +46,7 @@ import Testing
       testDescription: "nobody's word is passed on", defects: .noRelay, profile: .links, first: 6,
       checkers: ["finality"]),
     Known(
-      testDescription: "each by its own clock", defects: .ownClockAlone, profile: .clocks, first: 49,
+      testDescription: "each by its own clock", defects: .ownClockAlone, profile: .clocks, first: 85,
       // Who stamps too far ahead is sealed away before finality suffers, but lets orders expire before their time.
       checkers: ["finality", "resubmission"]),
   ]

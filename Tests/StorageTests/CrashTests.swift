@@ -44,6 +44,83 @@ import Testing
     withExtendedLifetime(store) {}
   }
 
+  @Test func reservedLogDoesNotGrowAndIsReadBack() throws {
+    let directory = try TemporaryDirectory()
+    var store = try directory.open()
+    #expect(try store.reserveLog() > 0)
+    let size = try fileBytes(directory.writeAheadLog).count
+    #expect(size == Store.reservedBytes)
+    var log = LogWriter(seed: 8)
+    var batches: [Batch] = []
+    for index in 0..<20 {
+      let batch = log.batch(UInt32(index % 3), entries: index % 4 == 3 ? 1200 : 10)
+      try store.commit(batches: [batch], records: [("count", [UInt8(index + 1)])])
+      batches.append(batch)
+      guard index % 7 == 6 else { continue }
+      try check(directory.copyLive(), batches[...], "killed after \(index + 1)")
+      store.close()
+      store = try directory.open()
+      #expect(try store.reserveLog() == 0, "it is there already")
+    }
+    #expect(try fileBytes(directory.writeAheadLog).count == size)
+    // Cut short anywhere, or not quite written: what is whole counts.
+    let whole = try fileBytes(directory.writeAheadLog)
+    let used = whole.withUnsafeBytes { raw in
+      var end = raw.count
+      while end >= 8, raw.loadUnaligned(fromByteOffset: end - 8, as: UInt64.self) == 0 { end -= 8 }
+      return end
+    }
+    #expect(used < size / 2)
+    let copy = try directory.copyLive()
+    var torn = whole
+    torn[used - 1] ^= 1
+    try write(torn, to: copy.writeAheadLog)
+    try check(copy, batches.dropLast(), "the last commit torn")
+    store.close()
+  }
+
+  @Test func reservedLogIsLongEnoughForAWholeRound() throws {
+    let directory = try TemporaryDirectory()
+    let store = try directory.open()
+    try store.reserveLog()
+    var log = LogWriter(seed: 9)
+    var batches: [Batch] = []
+    let commitBytes = 1 << 20
+    for index in 0..<(Store.reservedBytes * 5 / 4 / commitBytes) {
+      let batch = log.batch(UInt32(index % 3))
+      let value = [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: commitBytes)
+      try store.commit(batches: [batch], records: [("large", value), ("count", [UInt8(index + 1)])])
+      batches.append(batch)
+    }
+    let attributes = try FileManager.default.attributesOfItem(atPath: directory.writeAheadLog)
+    #expect(attributes[.size] as? Int == Store.reservedBytes, "it went round")
+    try check(directory.copyLive(), batches[...], "killed")
+    store.close()
+  }
+
+  @Test func anEmptyLogMayBeReserved() throws {
+    let directory = try TemporaryDirectory()
+    var log = LogWriter(seed: 10)
+    let before = log.batch(0)
+    var store = try directory.open()
+    try store.commit(batches: [before], records: [("count", [1])])
+    store.close(movingLog: true)
+    store = try directory.open()
+    #expect(try store.reserveLog() > 0)
+    try check(directory.copyLive(), [before], "killed before the first commit")
+    let after = log.batch(1)
+    try store.commit(batches: [after], records: [("count", [2])])
+    try check(directory.copyLive(), [before, after], "killed after it")
+    store.close()
+  }
+
+  @Test func readersReserveNothing() throws {
+    let directory = try TemporaryDirectory()
+    try directory.open().close()
+    let reader = try Store.openReadOnly(directory: directory.path)
+    #expect(storeError { try reader.reserveLog() } == .stopped)
+  }
+
   @Test func tornWriteAheadLogLosesOnlyWhatWasNotWhole() throws {
     let (directory, store, batches, ends) = try live(commits: 12)
     let whole = try fileBytes(directory.writeAheadLog)
