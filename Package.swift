@@ -41,6 +41,9 @@ let package = Package(
       name: "Replica", dependencies: ["Primitives", "OrderBook", "EventLog", "Membership", "Gossip", deque],
       swiftSettings: strict),
     .target(
+      name: "Diagnostics", dependencies: ["Primitives", "OrderBook", "EventLog", "Membership", "Replica"],
+      swiftSettings: strict),
+    .target(
       name: "Simulator",
       dependencies: ["Primitives", "OrderBook", "EventLog", "Membership", "Gossip", "Replica", "Oracle", heap],
       swiftSettings: strict),
@@ -53,13 +56,20 @@ let package = Package(
     .target(name: "Transport", dependencies: ["Primitives", "Wire", nioCore, nioPosix], swiftSettings: strict),
     .target(
       name: "Node",
-      dependencies: ["Replica", "Storage", "Transport", "Wire", "Client", nioCore, nioPosix, log],
+      dependencies: [
+        "Replica", "Storage", "Diagnostics", "Forensics", "Transport", "Wire", "Client", nioCore, nioPosix, log,
+      ],
+      swiftSettings: strict),
+    // A node's directory, looked at without its node.
+    .target(
+      name: "Forensics",
+      dependencies: ["Storage", "Diagnostics", "Replica", "EventLog", "OrderBook", "Membership", "Primitives"],
       swiftSettings: strict),
     .executableTarget(
       name: "rialto",
       dependencies: [
-        "Node", "Client", "Flow", "Storage", "Simulator", "EngineBenchmark", "PeerSystems", argumentParser, log,
-        nioPosix,
+        "Node", "Client", "Flow", "Storage", "Diagnostics", "Forensics", "Histories", "Simulator", "EngineBenchmark",
+        "PeerSystems", argumentParser, log, nioPosix,
       ],
       swiftSettings: strict),
     // Figures come from here.
@@ -69,6 +79,13 @@ let package = Package(
     .target(
       name: "EngineBenchmark", dependencies: ["CBenchmark", "OrderBook", "Primitives", "ReferenceBook"],
       path: "Benchmarks/Engine", swiftSettings: strict),
+    // Directories with long histories in them, for tests and figures.
+    .target(
+      name: "Histories",
+      dependencies: [
+        "Forensics", "Diagnostics", "Storage", "Replica", "EventLog", "Membership", "OrderBook", "Primitives",
+      ],
+      path: "Benchmarks/History", swiftSettings: strict),
     // Other replicated systems, to be measured in the same run.
     .target(name: "PeerSystems", path: "Benchmarks/Peers", swiftSettings: strict),
     .target(name: "CBenchmark", path: "Benchmarks/EngineSupport", cSettings: [.treatAllWarnings(as: .error)]),
@@ -94,6 +111,18 @@ let package = Package(
       name: "SimulatorTests", dependencies: ["Simulator", "Replica", "Membership", "OrderBook", "Primitives"],
       exclude: ["Scenarios"],
       swiftSettings: strict),
+    .testTarget(
+      name: "DiagnosticsTests",
+      dependencies: [
+        "Diagnostics", "Histories", "Storage", "Replica", "EventLog", "OrderBook", "Primitives", "Simulator",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ForensicsTests",
+      dependencies: [
+        "Forensics", "Diagnostics", "Histories", "Storage", "Replica", "EventLog", "Membership", "OrderBook",
+        "Primitives", "rialto",
+      ], swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: strict),
     .testTarget(name: "ClientTests", dependencies: ["Client"], swiftSettings: strict),
     .testTarget(
@@ -106,7 +135,7 @@ let package = Package(
       name: "ClusterTests",
       dependencies: [
         "Node", "Client", "Gossip", "EventLog", "Membership", "OrderBook", "Primitives", "Replica", "Storage", "Wire",
-        "Transport", "CSQLite", "rialto", nioCore, log,
+        "Transport", "CSQLite", "Forensics", "rialto", nioCore, log,
       ], swiftSettings: strict),
     .testTarget(
       name: "BenchmarkTests",

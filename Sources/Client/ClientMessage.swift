@@ -68,8 +68,14 @@ public enum ClientLimits {
   public static let updatesFrameBytesTarget = 64 * 1024
   /// How long a read may wait for a stamp.
   public static let waitMillisecondsMax: UInt64 = 60_000
+  /// Batches in one answer; and their bytes, with what is about them.
+  public static let batchesMax = 1_024
+  public static let batchBytesTarget = Limits.clientFrameBytesMax - 4_096
   /// JSON text of a status or a list of peers.
   public static let jsonBytesMax = Limits.clientFrameBytesMax - 64
+  /// Bytes of a question about a node's history, and of the answer.
+  public static let questionBytesMax = 1_024
+  public static let inspectionBytesMax = Limits.clientFrameBytesMax - 64
 
   // The client library's own
   /// Updates that wait for a reader of `RialtoClient.updates`; the oldest are dropped beyond it, and counted.

@@ -20,6 +20,10 @@ import Wire
 /// | 7 | list of (dot · symbol · tick mantissa · tick scale u8 · lot mantissa · lot scale u8), ascending by dot |
 /// | 8 | JSON text of a list of `PeerStatus` |
 /// | 10 | stamp up to which everything is final and applied |
+/// | 12 | bytes of an answer of `Diagnostics` |
+/// | 13 | last sequence that the node has stored · list of `LoggedBatch`, ascending, without a gap |
+/// | 14 | JSON text of a list of `NodeFinding`, oldest first |
+/// | 15 | what a fault has done, as text of at most `ClientLimits.jsonBytesMax` bytes |
 public enum ClientAnswer: Equatable, Sendable {
   case book(BookAnswer)
   case order(OrderDetail)
@@ -32,6 +36,11 @@ public enum ClientAnswer: Equatable, Sendable {
   case subscribed
   case finality(Stamp)
   case done
+  /// At most `ClientLimits.inspectionBytesMax`.
+  case inspection([UInt8])
+  case log([LoggedBatch], held: UInt64)
+  case findings(json: String)
+  case damaged(String)
 
   func write(to writer: inout ByteWriter) {
     switch self {
@@ -70,6 +79,20 @@ public enum ClientAnswer: Equatable, Sendable {
       writer.write(10)
       writer.writeVarint(stamp.value)
     case .done: writer.write(11)
+    case .inspection(let answer):
+      writer.write(12)
+      writer.writePrefixed(answer)
+    case .log(let batches, let held):
+      precondition(batches.count <= ClientLimits.batchesMax)
+      writer.write(13)
+      writer.writeVarint(held)
+      writer.writeList(batches) { $1.write(to: &$0) }
+    case .findings(let json):
+      writer.write(14)
+      writer.writeText(json)
+    case .damaged(let text):
+      writer.write(15)
+      writer.writeText(text)
     }
   }
 
@@ -105,6 +128,15 @@ public enum ClientAnswer: Equatable, Sendable {
     case 9: self = .subscribed
     case 10: self = .finality(Stamp(try reader.readVarint("final stamp")))
     case 11: self = .done
+    case 12: self = .inspection(try reader.readPrefixed("inspection", max: ClientLimits.inspectionBytesMax))
+    case 13:
+      let held = try reader.readVarint("sequence held", max: UInt64.max >> 1)
+      let batches = try reader.readList(
+        "batches", max: ClientLimits.batchesMax, elementBytesMin: LoggedBatch.byteCountMin
+      ) { (reader) throws(CodecError) in try LoggedBatch(&reader) }
+      self = .log(batches, held: held)
+    case 14: self = .findings(json: try reader.readText("findings", max: ClientLimits.jsonBytesMax))
+    case 15: self = .damaged(try reader.readText("damage", max: ClientLimits.jsonBytesMax))
     default: throw .unknown(field: "answer kind", value: UInt64(kind))
     }
   }
@@ -182,5 +214,42 @@ public struct InstrumentRecord: Hashable, Sendable {
       throw .invalid(field: "increment")
     }
     return increment
+  }
+}
+
+/// A batch of an origin's log as it is stored: `view varint · signature 64 bytes · length varint · canonical bytes`.
+///
+/// Nothing of it is believed: bytes and signature speak for themselves to whoever knows the author's key and the chain
+/// before.
+public struct LoggedBatch: Hashable, Sendable {
+  /// In which the author signed.
+  public var view: UInt64
+  public var signature: Signature
+  public var bytes: [UInt8]
+
+  public init(view: UInt64, signature: Signature, bytes: [UInt8]) {
+    self.view = view
+    self.signature = signature
+    self.bytes = bytes
+  }
+
+  static let byteCountMin = Signature.byteCount + 2
+
+  /// Bytes that it takes in an answer, at most.
+  public var byteCountMax: Int { bytes.count + Signature.byteCount + 20 }
+
+  func write(to writer: inout ByteWriter) {
+    writer.writeVarint(view)
+    writer.write(signature.bytes)
+    writer.writePrefixed(bytes)
+  }
+
+  init(_ reader: inout ByteReader) throws(CodecError) {
+    view = try reader.readVarint("view")
+    guard let signature = Signature(bytes: try reader.readBytes(Signature.byteCount, "signature")) else {
+      throw .invalid(field: "signature")
+    }
+    self.signature = signature
+    bytes = try reader.readPrefixed("batch", max: Limits.clientFrameBytesMax)
   }
 }

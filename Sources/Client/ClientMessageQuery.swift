@@ -55,10 +55,13 @@ public enum ReadLevel: Hashable, Sendable {
 /// | 7 | instruments | | 7 |
 /// | 8 | peers | | 8 |
 /// | 10 | the stamp up to which everything is final | `ReadLevel` | 10 |
-/// | 11 | a fault, of a demo cluster's node | `InjectedFault` | 11 |
+/// | 11 | a fault, of a demo cluster's node | `InjectedFault` | 11; 15 if there is something to tell |
+/// | 12 | something about its history, to compare it with another one's | bytes of a question of `Diagnostics` | 12 |
+/// | 13 | stored batches of one origin's log | origin, from, through: sequences, from 1 … through | 13 |
+/// | 14 | what the node has found to be wrong | | 14 |
 ///
 /// Refused with `unknownSymbol` or `notFound` where that applies (an order of another account is not found; at a final
-/// level, neither is one that is not final yet).
+/// level, neither is one that is not final yet; a log that is not kept from there on any more).
 public enum ClientQuery: Hashable, Sendable {
   case book(Symbol, depth: Int, ReadLevel)
   case order(OrderReference, ReadLevel)
@@ -69,6 +72,11 @@ public enum ClientQuery: Hashable, Sendable {
   case peers
   case finality(ReadLevel)
   case fault(InjectedFault)
+  /// At most `ClientLimits.questionBytesMax`.
+  case inspect([UInt8])
+  /// Whole batches, as many as fit into a frame; the first is the one that holds `from`, or begins after it.
+  case log(OriginIndex, from: UInt64, through: UInt64)
+  case findings
 
   /// Nil for questions that have none.
   public var level: ReadLevel? {
@@ -76,7 +84,7 @@ public enum ClientQuery: Hashable, Sendable {
     case .book(_, _, let level), .order(_, let level), .openOrders(_, let level), .trades(_, _, let level),
       .finality(let level):
       level
-    case .status, .instruments, .peers, .fault: nil
+    case .status, .instruments, .peers, .fault, .inspect, .log, .findings: nil
     }
   }
 
@@ -106,6 +114,15 @@ public enum ClientQuery: Hashable, Sendable {
     case .fault(let fault):
       writer.write(11)
       fault.write(to: &writer)
+    case .inspect(let question):
+      writer.write(12)
+      writer.writePrefixed(question)
+    case .log(let origin, let from, let through):
+      writer.write(13)
+      writer.writeVarint(UInt64(origin.value))
+      writer.writeVarint(from)
+      writer.writeVarint(through)
+    case .findings: writer.write(14)
     }
     level?.write(to: &writer)
   }
@@ -138,6 +155,14 @@ public enum ClientQuery: Hashable, Sendable {
     case 8: self = .peers
     case 10: self = .finality(try ReadLevel(&reader))
     case 11: self = .fault(try InjectedFault(&reader))
+    case 12: self = .inspect(try reader.readPrefixed("question", max: ClientLimits.questionBytesMax))
+    case 13:
+      let origin = OriginIndex(UInt32(try reader.readVarint("origin", max: UInt64(Limits.originsMax - 1))))
+      let from = try reader.readVarint("first sequence", max: UInt64.max >> 1)
+      let through = try reader.readVarint("last sequence", max: UInt64.max >> 1)
+      guard from > 0, from <= through else { throw .invalid(field: "sequences") }
+      self = .log(origin, from: from, through: through)
+    case 14: self = .findings
     default: throw .unknown(field: "query kind", value: UInt64(kind))
     }
   }

@@ -181,6 +181,8 @@ public enum RequestRefusalCode: UInt8, Hashable, Sendable, CaseIterable {
   case timedOut = 13
   /// Faults are for the nodes of demo clusters.
   case notADemo = 14
+  /// The node's book is damaged or contradicted; it is being made anew and proven. Try another node.
+  case rebuilding = 15
 }
 
 /// A refusal and its reason, for a person to act on. Nothing of the request has taken effect.

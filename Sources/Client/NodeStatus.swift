@@ -69,6 +69,17 @@ public struct NodeStatus: Codable, Equatable, Sendable {
   public var fsyncP99Microseconds: UInt64 = 0
   public var joinMutex = JoinMutexStatus()
   public var queues = QueueStatus()
+  /// `sound`, `suspect`, `rebuilding` or `unreconciled`; in the latter two it serves nothing but this.
+  public var health = "sound"
+  /// Of the scrubber's present pass over the book, of 1,000; whole passes since the node started; and when the last one
+  /// ended, in milliseconds since 1970, 0 before the first.
+  public var scrubPerMille = 0
+  public var scrubPasses: UInt64 = 0
+  public var scrubEndedMilliseconds: UInt64 = 0
+  /// What was found to be wrong: of what is kept, how much is open; in all; and the last one, in words.
+  public var findingsOpen = 0
+  public var findingsTotal: UInt64 = 0
+  public var lastFinding = ""
   /// Names of the nodes from which an injected fault cuts this one off.
   public var cutFrom: [String] = []
   /// To members.
@@ -220,6 +231,14 @@ extension ClientAnswer {
   /// The answer to a query for peers.
   /// - Returns: nil if the JSON is longer than `ClientLimits.jsonBytesMax`.
   public static func peers(_ peers: [PeerStatus]) -> ClientAnswer? { json(peers).map { .peers(json: $0) } }
+
+  /// The answer to a query for findings: the newest ones, as far as they fit.
+  public static func findings(_ findings: [NodeFinding]) -> ClientAnswer? {
+    for dropped in findings.indices {
+      if let text = json(Array(findings[dropped...])) { return .findings(json: text) }
+    }
+    return json([NodeFinding]()).map { .findings(json: $0) }
+  }
 
   private static func json(_ value: some Encodable) -> String? {
     let encoder = JSONEncoder()

@@ -339,11 +339,45 @@ extension RialtoClient {
     return try await finalStamp(level: .atLeast(acceptance.stamp, waitMilliseconds: wait))
   }
 
+  /// Stored batches of an origin's log, from the one that holds `from` on, as many as fit into a frame.
+  /// - Returns: the batches, and the last sequence that the node has stored; with none, there are none in the range.
+  /// - Throws: `requestRefused`: with `notFound` if the node does not keep the log from there on any more, with
+  ///   `tooMany` if the first batch alone is too long for a frame.
+  public func log(
+    of origin: OriginIndex, from: UInt64, through: UInt64
+  ) async throws(ClientError) -> (batches: [LoggedBatch], held: UInt64) {
+    let answer = try await ask(.log(origin, from: from, through: through))
+    guard case .log(let batches, let held) = answer else { throw Self.mismatch(answer, "a log") }
+    return (batches, held)
+  }
+
   /// Makes a node of a demo cluster have a fault.
+  /// - Returns: what exactly was done, if there is something to tell; else an empty text.
   /// - Throws: `requestRefused` with `notADemo`.
-  public func inject(_ fault: InjectedFault) async throws(ClientError) {
-    let answer = try await ask(.fault(fault))
-    guard case .done = answer else { throw Self.mismatch(answer, "a fault") }
+  @discardableResult
+  public func inject(_ fault: InjectedFault) async throws(ClientError) -> String {
+    switch try await ask(.fault(fault)) {
+    case .done: return ""
+    case .damaged(let text): return text
+    case let answer: throw Self.mismatch(answer, "a fault")
+    }
+  }
+
+  /// What the node has found to be wrong, with itself or with others; oldest first.
+  public func findings() async throws(ClientError) -> [NodeFinding] {
+    let answer = try await ask(.findings)
+    guard case .findings(let json) = answer else { throw Self.mismatch(answer, "findings") }
+    return try ClientAnswer.parse(json, as: [NodeFinding].self)
+  }
+
+  /// Asks about the node's history, to compare it with another one's.
+  /// - Parameter question: bytes of a question of `Diagnostics`, at most `ClientLimits.questionBytesMax`.
+  /// - Returns: bytes of the answer.
+  /// - Throws: `requestRefused`, among others.
+  public func inspect(_ question: [UInt8]) async throws(ClientError) -> [UInt8] {
+    let answer = try await ask(.inspect(question))
+    guard case .inspection(let bytes) = answer else { throw Self.mismatch(answer, "an inspection") }
+    return bytes
   }
 
   /// Waits for a word from the node.

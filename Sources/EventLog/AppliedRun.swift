@@ -18,6 +18,20 @@ public struct AppliedRun: Sendable {
     public var key: OrderKey { OrderKey(stamp: entry.stamp, origin: dot.origin) }
   }
 
+  /// A run that does not go on where the one before ended.
+  public struct Anew: Hashable, Sendable {
+    /// What lies above this stamp comes again, from its first entry on.
+    public var above: Stamp
+    /// Entries up to it since the beginning of the log.
+    public var entries: UInt64
+    public init(above: Stamp, entries: UInt64) {
+      self.above = above
+      self.entries = entries
+    }
+  }
+
+  /// What earlier runs said of everything above is not to be believed: this one, and those that follow, say it again.
+  public var anew: Anew?
   public private(set) var items: ContiguousArray<Item> = []
   public private(set) var events: ContiguousArray<OrderEvent> = []
 
@@ -37,7 +51,26 @@ public struct AppliedRun: Sendable {
     return ArraySlice(events[start..<items[index].eventsEnd])
   }
 
+  /// The items from one on.
+  public func dropFirst(_ count: Int) -> AppliedRun {
+    var rest = AppliedRun()
+    for index in min(count, items.count)..<items.count {
+      rest.append(dot: items[index].dot, entry: items[index].entry, events: events(at: index))
+    }
+    return rest
+  }
+
+  /// Leaves out the first event of an item that is like this, if there is one.
+  /// - Complexity: O(events after it).
+  public mutating func removeEvent(at index: Int, where isMeant: (OrderEvent) -> Bool) {
+    let start = index == 0 ? 0 : items[index - 1].eventsEnd
+    guard let place = events[start..<items[index].eventsEnd].firstIndex(where: isMeant) else { return }
+    events.remove(at: place)
+    for later in index..<items.count { items[later].eventsEnd -= 1 }
+  }
+
   public mutating func removeAll() {
+    anew = nil
     items.removeAll(keepingCapacity: true)
     events.removeAll(keepingCapacity: true)
   }

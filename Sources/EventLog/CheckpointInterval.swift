@@ -82,6 +82,13 @@ public struct CheckpointInterval: ~Copyable {
     return checkpoint
   }
 
+  /// The hash of the fills that were taken so far; nil if no interval is open.
+  public mutating func fillsSoFar() -> Hash256? {
+    guard number != nil else { return nil }
+    Self.drain(&fillsBuffer, into: fills)
+    return fills.valueSoFar()
+  }
+
   private mutating func begin(_ stamp: Stamp) {
     number = Checkpoint.number(closing: stamp)
     context = PayloadContext()

@@ -105,7 +105,7 @@ public struct Decision: Hashable, Sendable {
   ///
   /// Who has missed views cannot know the electors; the electors' own signatures name them then, with keys that agree
   /// with the register as far as it is known.
-  func isValid(
+  package func isValid(
     after known: ViewValue, cluster: Hash256, signatures: any Signatures, _ defects: ViewDefects = []
   ) -> Bool {
     guard value.canFollow(known, defects), let last = electors.last, last.int < value.origins.count else {

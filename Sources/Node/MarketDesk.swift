@@ -61,6 +61,7 @@ struct MarketDesk {
 
 extension NodeServer {
   func open(_ request: SubscribeRequest, _ session: ClientSession) {
+    guard replica.healthState.serves else { return session.refuse(request.request, .rebuilding) }
     if request.content.contains(.accountOrders) {
       session.refuse(request.request, .unsupported, "updates of an account's orders from other nodes are not built yet")
       return

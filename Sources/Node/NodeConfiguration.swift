@@ -26,6 +26,8 @@ public struct NodeConfiguration: Sendable {
   public var gossip = GossipConfiguration()
   /// Seconds from one snapshot to the next, the same on all nodes; 0 makes none.
   public var snapshotSeconds: UInt64 = 60
+  /// Microseconds from one whole pass of the scrubber over the book to the next; 0 for none.
+  public var scrubMicroseconds: UInt64 = 10_000_000
   /// Who joins and lacks more entries than this starts from a snapshot.
   public var snapshotBehindEntries: UInt64 = 10_000_000
   /// Entries of each origin that are kept below the older of two snapshots; nil keeps all.

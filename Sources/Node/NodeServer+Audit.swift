@@ -52,6 +52,7 @@ extension NodeServer {
   /// Takes what has become final; tables and trade subscribers get it later.
   func collectFinal() {
     let run = replica.takeFinalRun()
+    if run.anew != nil { return auditAnew(run) }
     guard !run.isEmpty else { return }
     market.collect(run)
     auditQueue.append(run)
@@ -103,7 +104,8 @@ extension NodeServer {
       name: name, nodeID: configuration.key.publicKey.nodeID.description, clusterID: cluster.description,
       origin: inner.me?.value, view: inner.view, entries: inner.entries, orders: inner.finalOrders,
       fills: inner.finalFills, applied: inner.applied, tentative: inner.tentative,
-      finalStamp: inner.finalStamp.value, lagMilliseconds: max(0, lag), bookHash: replica.bookHash().description,
+      finalStamp: inner.finalStamp.value, lagMilliseconds: max(0, lag),
+      bookHash: (replica.healthState.serves ? replica.bookHash() : .zero).description,
       tradesHash: trades.hash.description, vector: inner.vector.sequences, peers: peers(),
       uptimeSeconds: (now.wallMilliseconds - startedMilliseconds) / 1000, version: NodeConfiguration.version)
     status.auditLag = UInt64(max(0, pendingAudit))
@@ -136,6 +138,14 @@ extension NodeServer {
     status.queues.clientBytes = sessions.values.reduce(0) { $0 + UInt64($1.connection.queuedBytes) }
     status.queues.reads = UInt64(reads.count)
     status.cutFrom = cutNames
+    status.health = replica.healthState.description
+    let scrub = replica.scrubProgress
+    status.scrubPerMille = scrub.perMille
+    status.scrubPasses = scrub.passes
+    status.scrubEndedMilliseconds = scrub.endedMilliseconds ?? 0
+    status.findingsOpen = replica.findings.open
+    status.findingsTotal = replica.findings.total
+    status.lastFinding = replica.findings.findings.last.map { "\($0)" } ?? ""
     status.bytesSent = figures.bytesSent
     status.messagesSent = figures.messagesSent
     status.viewEnteredAt = history.viewEnteredAt

@@ -1,6 +1,7 @@
 import Client
 import NIOCore
 import Primitives
+import Storage
 import Transport
 
 /// Faults that a demo cluster's node is told to have.
@@ -18,8 +19,39 @@ extension NodeServer {
         guard let link, let key = link.established?.publicKey, cutLinks[key.nodeID] == .both else { continue }
         link.abort(reason: Self.cutReason)
       }
+    case .corrupt(let kind, let seed): return corrupt(kind, seed, number, session)
     }
     session.say(.answer(request: number, .done))
+  }
+
+  private func corrupt(_ kind: Corruption, _ seed: UInt64, _ number: UInt64, _ session: ClientSession) {
+    guard replica.healthState == .sound else {
+      return session.refuse(number, .busy, "this node is \(replica.healthState): wait until it is sound")
+    }
+    injected = ""
+    switch kind {
+    case .bitflipBook:
+      input(.inject(.flipBookBit(seed: seed)))
+      // The effects say what was done; nothing else is in between.
+      turn()
+      guard !injected.isEmpty else {
+        return session.refuse(number, .notFound, "no order rests here: there is no bit to flip")
+      }
+    case .bitflipLog, .dropEntry:
+      do throws(StoreError) {
+        injected = try store.damageLog(dropping: kind == .dropEntry, seed: seed) ?? ""
+      } catch {
+        return session.refuse(number, .storage, "the store cannot be damaged: \(error)")
+      }
+      guard !injected.isEmpty else {
+        return session.refuse(number, .notFound, "too few batches are stored: there is nothing to damage")
+      }
+    case .skipFill:
+      input(.inject(.skipFill))
+      injected = "the next final fill is left out of ledger, checkpoint and audit tables"
+    }
+    logger.warning("damaged on purpose", metadata: ["what": "\(injected)"])
+    session.say(.answer(request: number, .damaged(injected)))
   }
 
   static let cutReason = "cut by an injected fault"

@@ -10,6 +10,7 @@ import Storage
 extension NodeServer {
   /// Answers at once, or when what the query waits for is there.
   func receive(_ query: ClientQuery, _ number: UInt64, _ session: ClientSession) {
+    guard mayAnswer(query) else { return session.refuse(number, .rebuilding) }
     let read = ReadDesk.Read(session: session.id, number: number, query: query)
     switch query.level {
     case .atLeast(let stamp, let wait)? where replica.viewStamp < stamp:
@@ -54,12 +55,13 @@ extension NodeServer {
       if !reads.add(ofBook: read) {
         session.refuse(read.number, .busy, "\(ReadDesk.waitingMax) reads of the final book wait already")
       }
-    case .order, .trades, .finality, .status, .instruments, .peers, .fault:
+    case .order, .trades, .finality, .status, .instruments, .peers, .fault, .inspect, .log, .findings:
       answer(read.query, read.number, session, isFinal: true)
     }
   }
 
   private func answer(_ query: ClientQuery, _ number: UInt64, _ session: ClientSession, isFinal: Bool) {
+    guard mayAnswer(query) else { return session.refuse(number, .rebuilding) }
     do {
       switch query {
       case .book(let symbol, let depth, _): answerBook(symbol, depth, number, session, isFinal: isFinal)
@@ -78,10 +80,38 @@ extension NodeServer {
       case .peers: sayJSON(ClientAnswer.peers(peers()), number, session)
       case .finality: session.say(.answer(request: number, .finality(replica.viewStamp)))
       case .fault(let fault): inject(fault, number, session)
+      case .inspect(let question): inspect(question, number, session)
+      case .log(let origin, let from, let through):
+        try answerLog(origin, from: from, through: through, number, session)
+      case .findings: sayJSON(ClientAnswer.findings(findings()), number, session)
       }
     } catch {
       session.refuse(number, .storage, "the store cannot be read: \(error)")
     }
+  }
+
+  /// Batches as they are on disk, as many as fit into a frame.
+  private func answerLog(
+    _ origin: OriginIndex, from: UInt64, through: UInt64, _ number: UInt64, _ session: ClientSession
+  ) throws {
+    if let base = store.base(of: origin)?.head.sequence, from <= base {
+      return session.refuse(
+        number, .notFound, "entries of origin \(origin) up to \(base) are not kept here; ask another node")
+    }
+    let stored = try store.batches(
+      of: origin, from: from, through: through, bytesMax: ClientLimits.batchBytesTarget)
+    var batches: [LoggedBatch] = []
+    var bytes = 0
+    for sealed in stored.prefix(ClientLimits.batchesMax) {
+      let batch = LoggedBatch(view: sealed.view, signature: sealed.signature, bytes: sealed.bytes)
+      bytes += batch.byteCountMax
+      guard bytes <= ClientLimits.batchBytesTarget else { break }
+      batches.append(batch)
+    }
+    if batches.isEmpty, !stored.isEmpty {
+      return session.refuse(number, .tooMany, "the batch with entry \(origin)-\(from) is too long for a frame")
+    }
+    session.say(.answer(request: number, .log(batches, held: store.heads[origin]?.sequence ?? 0)))
   }
 
   private func sayJSON(_ answer: ClientAnswer?, _ number: UInt64, _ session: ClientSession) {

@@ -72,7 +72,7 @@ extension NodeServer {
         entries: snapshot.info.entries, orders: state.finalOrders, fills: state.finalFills)
       try store.install(
         snapshot, ends: ends, records: records, counts: counts, instruments: state.instruments,
-        open: state.openOrders)
+        open: state.openOrders, checkpoints: state.checkpoints)
     } catch {
       return fail("snapshot \(snapshot.info.number) cannot be kept: \(error)")
     }
@@ -81,7 +81,7 @@ extension NodeServer {
     loop.execute { [self] in beginAnew() }
   }
 
-  private func beginAnew() {
+  func beginAnew() {
     guard !isStopping else { return }
     for session in sessions.values { session.drop("this node starts anew from a snapshot; connect again") }
     for place in links.indices {
@@ -94,9 +94,11 @@ extension NodeServer {
     pendingBatches.removeAll()
     pendingEnds.removeAll()
     pendingRecords.removeAll()
+    pendingCheckpoints = nil
     auditQueue.removeAll()
     auditOffset = 0
     snapshotUnderWay = nil
+    logReader = nil
     market = MarketDesk()
     isStartingAnew = false
     do {

@@ -34,7 +34,9 @@ extension NodeServer {
     carryOut()
     history.endTurn(final: replica.finalStamp, isWaiting: replica.isBusy)
     collectFinal()
+    watchHealth()
     serveReads()
+    serveInspections()
     let ended = NIODeadline.now()
     if ended - started > .milliseconds(Self.longTurnMilliseconds) {
       logger.info(
@@ -64,6 +66,7 @@ extension NodeServer {
     turn()
     writeAuditIfDue()
     keepSnapshots()
+    scrubLog()
     publishMarket()
     flushTouched()
   }
@@ -80,6 +83,7 @@ extension NodeServer {
       case .append(let batch): pendingBatches.append(batch)
       case .void(let origin, let sequence): pendingEnds.append((origin, sequence))
       case .persist(let key, let value): pendingRecords.append((key, value))
+      case .keepCheckpoints(let list): pendingCheckpoints = list
       case .commit(let number): commit(number)
       default: perform(effect)
       }
@@ -92,7 +96,8 @@ extension NodeServer {
     flushTouched()
     let started = NIODeadline.now()
     do throws(StoreError) {
-      try store.commit(batches: pendingBatches, ends: pendingEnds, records: pendingRecords)
+      try store.commit(
+        batches: pendingBatches, ends: pendingEnds, records: pendingRecords, checkpoints: pendingCheckpoints)
     } catch {
       // After a failed sync nobody knows what is on disk: going on could acknowledge what is not.
       fail("the log cannot be written: \(error)")
@@ -105,13 +110,14 @@ extension NodeServer {
     pendingBatches.removeAll(keepingCapacity: true)
     pendingEnds.removeAll(keepingCapacity: true)
     pendingRecords.removeAll(keepingCapacity: true)
+    pendingCheckpoints = nil
     for effect in gate.open(through: number) { perform(effect) }
     replica.step(.committed(number), now: Self.now(), &effects)
   }
 
   private func perform(_ effect: Effect) {
     switch effect {
-    case .append, .void, .persist, .commit: preconditionFailure("handled by carryOut")
+    case .append, .void, .persist, .keepCheckpoints, .commit: preconditionFailure("handled by carryOut")
     case .send(let peer, let message, _): send(message, to: peer)
     case .serve(let peer, let range): serve(range, to: peer)
     case .keepSnapshot(let snapshot): snapshotUnderWay = (snapshot, 0)
@@ -127,7 +133,11 @@ extension NodeServer {
       sessions[session]?.say(
         .refused(RefusedRun(firstRequest: firstRequest, count: count, refusal: reason.refusal)))
     case .report(let session, let reports, _): sessions[session]?.say(reports)
+    case .readLog(let reading): read(reading)
+    case .mendLog(let hole, let batches): mend(hole, batches)
+    case .dropSnapshots(let number): dropSnapshots(after: number)
     case .notice(let notice):
+      if case .injected(let flip) = notice { injected = "\(flip)" }
       if configuration.diesAt == .decided, history.isAdmitted(by: notice) { die() }
       history.note(notice)
       log(notice)
@@ -141,10 +151,10 @@ extension NodeServer {
   private func log(_ notice: Notice) {
     switch notice {
     case .bookMismatch, .fork, .attestationDiffers, .checkpointChanged, .checkpointContradicted, .fillDiffers,
-      .badSnapshot:
+      .badSnapshot, .finding:
       logger.error("\(notice)")
     case .badBatch, .badSignature, .badWord, .badAddress, .quarantined, .unbelieved, .unprovenClaim, .gaveUp, .sealed,
-      .voided, .diskLost, .fillMissing, .voidTailLost:
+      .voided, .diskLost, .fillMissing, .voidTailLost, .injected:
       logger.warning("\(notice)")
     case .deepRollback, .entered, .resubmitted, .needsSnapshot, .fetchesSnapshot: logger.notice("\(notice)")
     case .suspected, .heardAgain, .wedged: logger.info("\(notice)")
@@ -233,7 +243,17 @@ extension RefusalReason {
         .tailFull, "too many entries are tentative: finality has stopped; is a majority of members running?")
     case .stampAhead:
       RequestRefusal(.stampAhead, "the stamp to follow is ahead of this node's time; is a clock wrong?")
+    case .rebuilding: .rebuilding
     }
+  }
+}
+
+extension RequestRefusal {
+  static var rebuilding: RequestRefusal {
+    RequestRefusal(
+      .rebuilding,
+      "this node found that its book is wrong and makes it anew from its log; send it to another node, and see "
+        + "`rialto findings`")
   }
 }
 

@@ -55,6 +55,7 @@ public final class NodeServer: @unchecked Sendable {
   var pendingBatches: [Batch] = []
   var pendingEnds: [(origin: OriginIndex, sequence: UInt64)] = []
   var pendingRecords: [(key: String, value: [UInt8])] = []
+  var pendingCheckpoints: CheckpointList?
   var touched: [Connection] = []
   var batchFrame: (signature: Signature, buffer: ByteBuffer)?
 
@@ -75,11 +76,22 @@ public final class NodeServer: @unchecked Sendable {
   var lastBusy = NIODeadline.now()
   var market = MarketDesk()
   var reads = ReadDesk()
+  var inspections = InspectionDesk()
+  let inspectionReader: InspectionReader
   /// Injected: looked up only.
   var cutLinks: [NodeID: CutLink.Direction] = [:]
   var figures = NodeFigures()
   var history = NodeHistory(view: 0, members: [], me: nil)
   var lastClientSweep = NIODeadline.now()
+
+  // Health
+  /// The log that is read a second time, beside everything else.
+  var logReader: StoredLogReader?
+  var logScrubber = LogScrubber()
+  var lastLogScrub = NIODeadline.now()
+  var health = Health.sound
+  /// What the last damage on purpose was.
+  var injected = ""
 
   let stopped: EventLoopPromise<String?>
   var isStopping = false
@@ -102,6 +114,7 @@ public final class NodeServer: @unchecked Sendable {
     self.startedMilliseconds = startedMilliseconds
     cluster = configuration.genesis.clusterID
     logger = configuration.logger
+    inspectionReader = InspectionReader(directory: configuration.dataDirectory, cluster: cluster)
     stopped = loop.makePromise(of: String?.self)
   }
 
@@ -156,6 +169,7 @@ public final class NodeServer: @unchecked Sendable {
     } catch {
       server.hasStopped = true
       server.stopped.fail(error)
+      server.inspectionReader.close()
       store.close()
       throw error
     }
@@ -174,6 +188,8 @@ public final class NodeServer: @unchecked Sendable {
     settings.gossip = configuration.gossip
     settings.snapshotSeconds = configuration.snapshotSeconds
     settings.snapshotBehindEntries = configuration.snapshotBehindEntries
+    settings.scrubMicroseconds = configuration.scrubMicroseconds
+    if let record = try store.record(RecordKey.findings) { settings.findings = try FindingLog(bytes: record) }
     if let ceiling = try store.record(RecordKey.clockCeiling) {
       settings.clockCeiling = Stamp(
         try ceiling.withReader { (reader) throws(CodecError) in try reader.readFixed("ceiling") })
@@ -266,6 +282,7 @@ public final class NodeServer: @unchecked Sendable {
       for connection in connections.values { connection.abort(reason: "stopping") }
       if !hasStopped {
         hasStopped = true
+        inspectionReader.close()
         store.close()
         stopped.succeed(failure)
       }

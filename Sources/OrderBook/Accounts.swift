@@ -21,6 +21,8 @@ struct Accounts: ~Copyable {
   private var recent: UInt32 = noSlot
   /// Entries in use.
   private(set) var count = 0
+  /// Entries from here on have never been used.
+  var end: UInt32 { used }
 
   @inline(__always) subscript(entry: UInt32) -> Entry {
     unsafeAddress { UnsafePointer(entries.address(entry)) }

@@ -85,6 +85,7 @@ extension MatchingEngine {
       books[book].hash = hasher.bookHash(books[book], sides)
       books[book].isDirty = false
     }
+    hasher.generation += 1
     let ids = hasher.keptIDsHash(&self.ids, second: second)
     if tombstones.isDirty {
       hasher.stonesHash = hasher.hash(tombstones)

@@ -9,6 +9,10 @@ struct BookHasher: ~Copyable {
   var trie = PriceTrie()
   var blocks = LevelBlocks()
   var stonesHash = Hash256.zero
+  /// How often the book was hashed: what is kept was last brought up to date then.
+  var generation: UInt64 = 0
+  /// Of the tombstones' blocks, while they are looked at bit by bit.
+  var stones = HashInput()
   /// What is kept of the client order ids' hashes, oldest second first.
   var idBuckets: ContiguousArray<ClientIDBucket> = []
 
@@ -124,17 +128,21 @@ struct BookHasher: ~Copyable {
       block.put(HashTag.stoneBlock)
       block.put(UInt32(inBlock))
       for _ in 0..<inBlock {
-        let value = tombstones[stone]
-        block.put(value.second)
-        block.put(value.account)
-        block.put(value.dot)
-        block.put(value.id)
-        stone = value.next
+        put(tombstones[stone])
+        stone = tombstones[stone].next
       }
       input.put(block.hash(with: sha))
       left -= inBlock
     }
     return input.hash(with: sha)
+  }
+
+  /// One tombstone, into the block that is put together.
+  mutating func put(_ stone: Tombstone) {
+    block.put(stone.second)
+    block.put(stone.account)
+    block.put(stone.dot)
+    block.put(stone.id)
   }
 
   /// The book is about to go.

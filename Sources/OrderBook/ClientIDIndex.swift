@@ -59,6 +59,9 @@ struct ClientIDIndex: ~Copyable {
     unsafeAddress { UnsafePointer(records.address(Int(record))) }
   }
 
+  /// Records from here on have never been used.
+  var recordsEnd: UInt32 { used }
+
   /// The record with this ordinal.
   /// - Precondition: `first <= ordinal && ordinal < total`.
   func record(at ordinal: UInt64) -> UInt32 {

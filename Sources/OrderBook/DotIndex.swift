@@ -48,6 +48,23 @@ struct DotIndex: ~Copyable {
     return cell < 0 ? noSlot : cells[cell]
   }
 
+  /// As `slot(of:)`, of an index that may be damaged: no link is followed before it was looked at.
+  func soundSlot(of dot: Dot) -> UInt32 {
+    guard dot.origin.int < origins, dot.sequence <= rows[dot.origin.int].applied else { return noSlot }
+    let row = rows[dot.origin.int]
+    guard row.above <= Self.aboveMax else { return noSlot }
+    var node = row.root
+    var shift = row.above * Self.bits
+    guard dot.sequence >> UInt64(shift) < UInt64(Self.fanout) else { return noSlot }
+    while node != noSlot, node < used {
+      let child = cells[Int(node) * Self.fanout + Self.digit(dot.sequence, shift)]
+      if shift == 0 { return child }
+      node = child
+      shift -= Self.bits
+    }
+    return noSlot
+  }
+
   /// The slot in a cell that `cell(of:)` gave.
   @inline(__always) func slot(in cell: Int) -> UInt32 { cells[cell] }
 

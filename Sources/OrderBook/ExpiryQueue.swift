@@ -23,6 +23,11 @@ struct ExpiryQueue: ~Copyable {
   private(set) var next = UInt64.max
   var count: Int { items.count }
 
+  /// Whether the order at a place, counted from 1, is this one.
+  func holds(_ slot: UInt32, at place: UInt32, expiry: UInt64) -> Bool {
+    place > 0 && place <= items.count && items[Int(place) - 1].slot == slot && items[Int(place) - 1].expiry == expiry
+  }
+
   /// The order that expires first.
   /// - Precondition: there is one.
   var first: UInt32 { items[0].slot }

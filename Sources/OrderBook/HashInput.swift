@@ -58,6 +58,9 @@ struct HashInput: ~Copyable {
     base.storeBytes(of: value.littleEndian, toByteOffset: offset, as: UInt32.self)
   }
 
+  /// Nothing was put.
+  mutating func removeAll() { count = 0 }
+
   /// The hash of what was put; then the buffer is empty again.
   mutating func hash(with sha: SHA256) -> Hash256 {
     defer { count = 0 }

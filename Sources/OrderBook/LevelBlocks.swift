@@ -23,6 +23,8 @@ struct LevelBlocks: ~Copyable {
   private var blocks = Slab<Block>(capacity: 64)
   private var free = SlabList<UInt32>(capacity: 64)
   private var used: UInt32 = 1
+  /// Blocks from here on have never been used.
+  var end: UInt32 { used }
   /// Blocks in use.
   var count: Int { Int(used) - 1 - free.count }
 

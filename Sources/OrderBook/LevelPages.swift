@@ -19,7 +19,8 @@ struct Level {
     @inline(__always) get { UInt128(totalHigh) &<< 64 | UInt128(totalLow) }
     set {
       totalLow = UInt64(truncatingIfNeeded: newValue)
-      totalHigh = UInt32(newValue >> 64)
+      // A damaged sum stays one.
+      totalHigh = UInt32(truncatingIfNeeded: newValue >> 64)
     }
   }
 
@@ -131,6 +132,9 @@ struct LevelPages: ~Copyable {
   }
 
   @inline(__always) func prefetch(_ level: UInt32) { levels.prefetch(Int(level)) }
+
+  /// Pages from here on have never been used.
+  var end: UInt32 { used }
 
   /// Pages that hold, or refer to, something.
   var inUse: Int { Int(used) - 1 - free.count }

@@ -173,6 +173,21 @@ extension MatchingEngine {
     return slots(of: account.value, in: book).map { resting($0.slot) }
   }
 
+  /// Every order that is open, stops that wait included.
+  /// - Complexity: O(n log n) for n orders.
+  public var openOrders: [RestingOrder] {
+    var found: [RestingOrder] = []
+    for (dot, _) in instruments {
+      for side in Side.allCases {
+        for level in levels(of: dot, side, limit: .max) {
+          found.append(contentsOf: orders(of: dot, side, priceTicks: level.priceTicks))
+        }
+        found.append(contentsOf: stops(of: dot, side))
+      }
+    }
+    return found
+  }
+
   private func resting(_ slot: UInt32) -> RestingOrder {
     let order = orders[slot]
     let terms = order.terms == noSlot ? OrderTerms() : orders[terms: order.terms]

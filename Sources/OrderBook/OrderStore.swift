@@ -196,6 +196,10 @@ struct OrderStore: ~Copyable {
     freeTerms.append(place)
   }
 
+  /// Slots and terms from here on have never been used: what names them is damaged.
+  var slotsEnd: UInt32 { used }
+  var termsEnd: UInt32 { usedTerms }
+
   /// Terms in use.
   var termsCount: Int { Int(usedTerms) - 1 - freeTerms.count }
 

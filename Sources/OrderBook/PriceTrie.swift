@@ -125,6 +125,51 @@ struct PriceTrie: ~Copyable {
     return true
   }
 
+  // MARK: Scrubbing
+
+  /// Nodes from here on have never been used.
+  var end: UInt32 { used }
+
+  /// The kept hash of a level, as of the last `hash`; nil if there is none, or a link on the way to it is damaged.
+  func soundLeaf(_ price: UInt64, root: UInt32) -> Hash256? {
+    var node = root
+    // A path has at most 32 inner nodes.
+    for _ in 0..<34 {
+      guard node != noSlot, node < used else { return nil }
+      if nodes[node].tier == Self.leaf { return nodes[node].price == price ? nodes[node].hash : nil }
+      guard nodes[node].tier < 32, nodes[node].holds(price) else { return nil }
+      node = nodes[node][nodes[node].digit(of: price)]
+    }
+    return nil
+  }
+
+  /// Whether an inner node is the hash of its children; true of leaves, of free nodes and of those that are marked.
+  func isSound(_ node: UInt32, _ input: inout HashInput, _ sha: SHA256) -> Bool {
+    guard nodes[node].tier != Self.leaf, !nodes[node].isDirty else { return true }
+    var bitmap: UInt8 = 0
+    for digit in 0..<4 where nodes[node][digit] != noSlot {
+      let child = nodes[node][digit]
+      guard child < used, nodes[child].tier == Self.leaf || nodes[child].tier < nodes[node].tier else { return false }
+      bitmap |= 1 << UInt8(digit)
+    }
+    guard nodes[node].tier < 32 else { return false }
+    input.put(HashTag.priceNode)
+    input.put(nodes[node].tier)
+    input.put(bitmap)
+    for digit in 0..<4 where nodes[node][digit] != noSlot { input.put(nodes[nodes[node][digit]].hash) }
+    return input.hash(with: sha) == nodes[node].hash
+  }
+
+  /// A price below a node, for whoever wants to name it.
+  func price(of node: UInt32) -> UInt64 { nodes[node].price }
+
+  /// The kept hash of a root that is not marked; nil if it is, or cannot be.
+  func kept(root: UInt32) -> Hash256? {
+    guard root != noSlot else { return .zero }
+    guard root < used, !nodes[root].isDirty else { return nil }
+    return nodes[root].hash
+  }
+
   /// The root's hash; zero for an empty trie. Visits marked nodes only.
   mutating func hash(root: UInt32, _ input: inout HashInput, _ sha: SHA256) -> Hash256 {
     root == noSlot ? .zero : refresh(root, &input, sha)

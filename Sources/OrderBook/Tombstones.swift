@@ -145,6 +145,9 @@ struct Tombstones: ~Copyable {
     mask = capacity - 1
   }
 
+  /// Tombstones from here on have never been used.
+  var end: UInt32 { used }
+
   /// List, chains and count agree.
   /// - Complexity: O(tombstones).
   func check() throws(BrokenInvariant) {

@@ -49,4 +49,19 @@ package struct Defects: OptionSet, Hashable, Sendable {
   package static let ownClockAlone = Defects(rawValue: 1 << 20)
   /// Who starts from a snapshot does not know which fills wait to be published.
   package static let snapshotForgetsFills = Defects(rawValue: 1 << 21)
+  /// Nobody looks whether the book in memory is what was hashed.
+  package static let noScrub = Defects(rawValue: 1 << 22)
+  /// A replica that knows its book to be wrong goes on taking orders.
+  package static let servesWhileRebuilding = Defects(rawValue: 1 << 23)
+  /// A book that was made anew is believed at once, whatever it was made of.
+  package static let believesRebuild = Defects(rawValue: 1 << 24)
+  /// Who attests another checkpoint is accused, whoever of the two is wrong.
+  package static let accusesAtOnce = Defects(rawValue: 1 << 25)
+  /// A book is called rebuilt as it is.
+  package static let rebuildsNothing = Defects(rawValue: 1 << 26)
+
+  /// Those of what a node does about damage. With any other one, a book is damaged by design, and nothing is done.
+  package static let ofHealth: Defects = [
+    .noScrub, .servesWhileRebuilding, .believesRebuild, .accusesAtOnce, .rebuildsNothing,
+  ]
 }

@@ -5,9 +5,9 @@ import Primitives
 /// Closes checkpoints, keeps them, and holds what members attest against them.
 ///
 /// It is given every final entry in key order, and told at each boundary what the book is.
-struct CheckpointKeeper: ~Copyable {
+package struct CheckpointKeeper: ~Copyable {
   /// What one member has attested.
-  struct Member: Hashable, Sendable {
+  package struct Member: Hashable, Sendable {
     /// The newest checkpoint of which it said the same as was derived here. Equal hashes mean equal histories, so it
     /// speaks for all before.
     var equalThrough: UInt64 = 0
@@ -16,49 +16,58 @@ struct CheckpointKeeper: ~Copyable {
   }
 
   /// An attestation that is not what was derived here.
-  struct Difference: Equatable, Sendable {
-    var number: UInt64
-    var origin: OriginIndex
+  package struct Difference: Equatable, Sendable {
+    package var number: UInt64
+    package var origin: OriginIndex
     /// Of the checkpoints; of the books, if only those differ. Zero if there is no such checkpoint here.
-    var mine: Hash256
-    var theirs: Hash256
+    package var mine: Hash256
+    package var theirs: Hash256
     var notice: Notice { .attestationDiffers(number: number, origin: origin, mine: mine, theirs: theirs) }
   }
 
-  var list = CheckpointList()
-  private(set) var interval = CheckpointInterval()
+  package internal(set) var list = CheckpointList()
+  package private(set) var interval = CheckpointInterval()
   /// The newest one that members attest: it holds more than fills and attestations. 0 if there is none.
-  var newestAttested: UInt64 = 0
+  package internal(set) var newestAttested: UInt64 = 0
   /// Everything up to here is in a checkpoint, or in no second of its own.
-  var closedThrough = Stamp.zero
+  package internal(set) var closedThrough = Stamp.zero
   /// Attestations that were wrong.
-  private(set) var differences: UInt64 = 0
+  package private(set) var differences: UInt64 = 0
   /// Attestations that were right.
-  private(set) var agreements: UInt64 = 0
-  var fills: UInt64 = 0
+  package private(set) var agreements: UInt64 = 0
+  package internal(set) var fills: UInt64 = 0
   /// By place in the register.
   var members: [Member] = []
   /// Previous of the first checkpoint.
   private let start: Hash256
 
   /// - Parameter cluster: cluster id.
-  init(cluster: Hash256) { start = cluster }
+  package init(cluster: Hash256) { start = cluster }
+
+  /// Goes on from a snapshot.
+  package mutating func restore(_ state: borrowing ReplicaState) {
+    list = state.checkpoints
+    newestAttested = state.newestAttested
+    closedThrough = state.info.lastStamp
+    fills = state.finalFills
+    members = state.members
+  }
 
   /// Takes the next final entry.
   /// - Precondition: not below what is closed.
   /// - Complexity: O(bytes).
-  mutating func take(_ dot: Dot, _ entry: Entry) {
+  package mutating func take(_ dot: Dot, _ entry: Entry) {
     precondition(entry.stamp > closedThrough, "an entry came after its second was closed")
     interval.take(dot, entry)
   }
 
   /// Takes the next fill of the entry that was taken last.
-  mutating func take(_ fill: FillAttestation) { interval.take(fill) }
+  package mutating func take(_ fill: FillAttestation) { interval.take(fill) }
 
   /// Closes the open interval: everything in it is final, and nothing later was taken.
   /// - Parameter bookHash: of the book at the boundary.
   /// - Returns: the checkpoint, whether members attest it, and attestations that came before it and are wrong.
-  mutating func close(
+  package mutating func close(
     bookHash: Hash256, _ sha: SHA256
   ) -> (checkpoint: Checkpoint, isAttested: Bool, differences: [Difference]) {
     let isAttested = interval.holdsCommands
@@ -77,13 +86,16 @@ struct CheckpointKeeper: ~Copyable {
     return (checkpoint, isAttested, found)
   }
 
+  /// The hash of the open interval's fills; nil if none is open.
+  mutating func fillsSoFar() -> Hash256? { interval.fillsSoFar() }
+
   // MARK: Attestations
 
   /// Holds a member's word against what was derived here. Of a checkpoint that was dropped since nothing is known; one
   /// that is not closed here yet is looked at when it is.
   /// - Returns: the difference; nil if there is none, or none yet.
   /// - Complexity: O(log kept).
-  mutating func compare(_ attestation: CheckpointAttestation, by origin: OriginIndex) -> Difference? {
+  package mutating func compare(_ attestation: CheckpointAttestation, by origin: OriginIndex) -> Difference? {
     if origin.int >= members.count {
       members.append(contentsOf: repeatElement(Member(), count: origin.int + 1 - members.count))
     }
@@ -109,12 +121,14 @@ struct CheckpointKeeper: ~Copyable {
   }
 
   /// The newest checkpoint that a member is known to agree with; with it, it agrees with all before. 0 if none.
-  func attested(by origin: OriginIndex) -> UInt64 { origin.int < members.count ? members[origin.int].equalThrough : 0 }
+  package func attested(by origin: OriginIndex) -> UInt64 {
+    origin.int < members.count ? members[origin.int].equalThrough : 0
+  }
 }
 
 extension FillAttestation {
   /// What is published of a fill.
-  init(_ fill: Fill) {
+  package init(_ fill: Fill) {
     self.init(maker: fill.maker, taker: fill.taker, priceTicks: fill.priceTicks, quantityLots: fill.quantityLots)
   }
 }

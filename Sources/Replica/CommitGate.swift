@@ -51,8 +51,8 @@ extension Effect {
   public var waitsFor: CommitNumber? {
     switch self {
     case .send(_, _, let commit), .accepted(_, _, _, _, let commit), .report(_, _, let commit): commit
-    case .append, .void, .persist, .commit, .serve, .keepSnapshot, .servePiece, .install, .dial, .disconnect,
-      .refused, .notice, .halt, .left:
+    case .append, .void, .persist, .keepCheckpoints, .commit, .serve, .keepSnapshot, .servePiece, .install, .dial,
+      .disconnect, .refused, .notice, .readLog, .mendLog, .dropSnapshots, .halt, .left:
       nil
     }
   }

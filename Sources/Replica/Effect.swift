@@ -36,6 +36,22 @@ public enum Input: Sendable {
   /// Stop to be a member: take no more orders, let what was taken become final, then ask for a view without this node.
   /// `Effect.left` follows, unless no majority is there.
   case leave
+  /// What `Effect.readLog` asked for, in its own time; nobody waits for it.
+  case logRead(LogPiece)
+  /// The scrubber of the stored log has found a part of it that is not what was written.
+  case logDamaged(LogHole)
+  /// What `Effect.mendLog` asked for was done, or could not be.
+  case logMended(LogHole, Bool)
+  /// A fault on purpose, of a node that is for demonstrations, or of a simulated one.
+  case inject(DamageKind)
+}
+
+/// Damage that a replica does to itself, to show that it is found.
+public enum DamageKind: Hashable, Sendable {
+  /// One bit of the book in memory flips.
+  case flipBookBit(seed: UInt64)
+  /// The next final fill is left out of what follows from it: ledger, checkpoint, audit tables.
+  case skipFill
 }
 
 /// Commands of one client, in order.
@@ -67,6 +83,8 @@ public enum RefusalReason: UInt8, Hashable, Sendable {
   case tailFull = 2
   /// The stamp to follow is further ahead of this node's time than is believed.
   case stampAhead = 3
+  /// Its book is not what its log says, or not what others attest: it makes it anew and serves nothing meanwhile.
+  case rebuilding = 4
 }
 
 /// What a replica wants done, in this order.
@@ -76,6 +94,8 @@ public enum Effect: Sendable {
   /// Part of the next commit.
   case append(Batch)
   case persist(key: String, value: [UInt8])
+  /// Part of the next commit: these are the checkpoints that are kept, and no others.
+  case keepCheckpoints(CheckpointList)
   /// Make everything appended and persisted so far durable, then give `Input.committed`. A failure ends the process.
   case commit(CommitNumber)
   case send(to: PeerIndex, PeerMessage, after: CommitNumber)
@@ -102,6 +122,14 @@ public enum Effect: Sendable {
   case notice(Notice)
   /// This node must stop; going on would break a promise.
   case halt(String)
+  /// Read of the own log what this says, when there is time, and give `Input.logRead`. What was committed before MUST
+  /// be read; what comes while it is read need not be.
+  case readLog(LogReading)
+  /// In a transaction of its own put these batches where a part of the stored log is damaged, if they fill it; what is
+  /// there is kept aside. Then give `Input.logMended`.
+  case mendLog(LogHole, [Batch])
+  /// Drop the snapshots later than this: they were made of a book that is not believed any more.
+  case dropSnapshots(after: UInt64)
   /// This node is no member any more, as `Input.leave` asked.
   case left
 }
@@ -155,6 +183,10 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
   case fetchesSnapshot(SnapshotInfo)
   /// What was fetched is not the snapshot that a majority has, or is one that this version cannot read.
   case badSnapshot(number: UInt64, from: PeerIndex, CodecError)
+  /// Something that should not be was noticed, or something was done about it.
+  case finding(Finding)
+  /// Damage was done on purpose; what exactly.
+  case injected(BookFlip)
 
   public var description: String {
     switch self {
@@ -205,6 +237,8 @@ public enum Notice: Equatable, Sendable, CustomStringConvertible {
       "nobody keeps the entries of origin \(origin) up to \(through) any more: a snapshot is needed"
     case .fetchesSnapshot(let info): "fetching snapshot \(info.number): \(info.byteCount) bytes"
     case .badSnapshot(let number, let from, let error): "snapshot \(number), the last of it from \(from): \(error)"
+    case .finding(let finding): "\(finding)"
+    case .injected(let flip): "on purpose: \(flip)"
     case .badAddress(let origin, let from): "address of origin \(origin) from \(from) has a bad signature"
     }
   }

@@ -8,8 +8,8 @@ import Primitives
 /// published is a beginning of what is derived, and mostly nothing is looked up. Of a home that was sealed the first
 /// member publishes, and may repeat what stands in the sealed log. Equal fills are told apart by nothing, and need not
 /// be.
-struct FillLedger: Sendable {
-  struct Home: Sendable {
+package struct FillLedger: Sendable {
+  package struct Home: Sendable {
     /// Final fills whose entries are not final yet, in the order of execution.
     var derived: Deque<FillAttestation> = []
     /// Fills in this node's own log that are not final, in their order there.
@@ -69,7 +69,7 @@ struct FillLedger: Sendable {
     }
   }
 
-  enum Finding: Equatable, Sendable {
+  package enum Finding: Equatable, Sendable {
     case equal
     /// Published before: that changes nothing.
     case repeated
@@ -88,12 +88,14 @@ struct FillLedger: Sendable {
   var homes: [Home] = []
   var waiting = 0
   /// Entries that were what was derived.
-  private(set) var compared: UInt64 = 0
+  package private(set) var compared: UInt64 = 0
   /// Entries that were not.
   private(set) var differences: UInt64 = 0
   /// Fills that were missing when it was time.
   private(set) var missing: UInt64 = 0
   private var lastLook: (stamp: Stamp, microseconds: UInt64) = (.zero, 0)
+
+  package init() {}
 
   private mutating func reserve(_ home: OriginIndex) {
     while homes.count <= home.int { homes.append(Home()) }
@@ -104,7 +106,7 @@ struct FillLedger: Sendable {
 
   /// A fill is final.
   /// - Complexity: O(1).
-  mutating func derive(_ fill: FillAttestation) {
+  package mutating func derive(_ fill: FillAttestation) {
     let home = fill.taker.origin
     reserve(home)
     homes[home.int].derived.append(fill)
@@ -120,7 +122,7 @@ struct FillLedger: Sendable {
   /// Compares a published fill, which is final now.
   /// - Parameter isOwn: it stands in this node's own log.
   /// - Complexity: O(1) for one that comes in its turn; else O(`Limits.comparedFillsMax`).
-  mutating func compare(_ fill: FillAttestation, isOwn: Bool) -> Finding {
+  package mutating func compare(_ fill: FillAttestation, isOwn: Bool) -> Finding {
     let home = fill.taker.origin.int
     guard home < homes.count else {
       differences += 1

@@ -148,6 +148,21 @@ struct OrderDesk: Sendable {
     retiring.append(order)
   }
 
+  /// An order is not followed any more if what was told of it is not how it stands.
+  /// - Parameters:
+  ///   - openLots: nil if it is not open.
+  ///   - filledLots: likewise.
+  mutating func forgetUnless(_ dot: Dot, openLots: Int64?, filledLots: Int64?) {
+    guard let entry = tracked[dot], entry.isOrder else { return }
+    let report = Self.report(dot, entry.name, entry.now, standing: 0, told: [])
+    if let openLots {
+      if report.openLots == openLots, report.filledLots == filledLots { return }
+    } else if report.state != .open, report.state != .partiallyFilled {
+      return
+    }
+    tracked[dot] = nil
+  }
+
   mutating func close(_ session: SessionID) {
     if !tracked.isEmpty { closed.insert(session) }
   }

@@ -140,6 +140,9 @@ struct OriginLog: Sendable {
     return newest
   }
 
+  /// Makes visible what is known to have been, up to a sequence that may lie within a batch.
+  mutating func reveal(through sequence: UInt64) { visible = max(visible, min(sequence, held.sequence)) }
+
   /// Whether entries wait here because their stamps are too far ahead.
   var hasQuarantined: Bool { visible < held.sequence }
 

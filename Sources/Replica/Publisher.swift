@@ -52,6 +52,16 @@ struct Publisher: Sendable {
     if let newest, pending.last?.number != newest.number { mustAttest(newest) }
   }
 
+  /// The checkpoints were derived anew: what was to be attested of them before is void.
+  /// - Parameters:
+  ///   - attested: those that members attest, oldest first.
+  ///   - attestedThrough: the newest one of which the own log says what is so.
+  mutating func restart(_ attested: some Sequence<Checkpoint>, attestedThrough: UInt64) {
+    pending.removeAll()
+    self.attestedThrough = attestedThrough
+    for checkpoint in attested { mustAttest(checkpoint) }
+  }
+
   mutating func wrote(nowMicroseconds: UInt64) { restsUntilMicroseconds = nowMicroseconds + Self.restMicroseconds }
 }
 

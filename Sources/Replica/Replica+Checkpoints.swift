@@ -80,7 +80,7 @@ extension Replica {
     let cluster = configuration.cluster
     var snapshot: PieceWriter?
     let bookHash = sequencer.withFinalBook(includesTail: includesTail) { engine in
-      if isSnapshotDue { snapshot = Self.writeBook(engine, cluster: cluster) }
+      if isSnapshotDue { snapshot = ReplicaState.writeBook(engine, cluster: cluster) }
       return Self.bookHash(at: boundary, of: &engine)
     }
     let (checkpoint, isAttested, differences) = keeper.close(bookHash: bookHash, sha)
@@ -88,18 +88,19 @@ extension Replica {
     if let before = configuration.checkpoint, before.number == number, before != checkpoint {
       effects.append(.notice(.checkpointChanged(number: number, before: before.hash, now: checkpoint.hash)))
     }
-    for difference in differences { effects.append(.notice(difference.notice)) }
+    for difference in differences { contradicted(by: difference, entry: .none, &effects) }
     if let snapshot { finishWriting(snapshot, of: checkpoint) }
     if hasRecovered {
       var writer = ByteWriter(reserving: 160)
       checkpoint.write(to: &writer)
       // It goes with the next commit; nothing waits for it.
       effects.append(.persist(key: RecordKey.checkpoint, value: writer.bytes))
+      effects.append(.keepCheckpoints(keeper.list))
     }
   }
 
   /// Hash of the book without the orders that are due at a boundary: as if an entry stamped there had come.
-  static func bookHash(at boundary: Stamp, of engine: inout MatchingEngine) -> Hash256 {
+  package static func bookHash(at boundary: Stamp, of engine: inout MatchingEngine) -> Hash256 {
     guard engine.hasDueOrders(asOf: boundary) else { return engine.bookHash() }
     let mark = engine.journalMark
     var tape = EventTape()
@@ -133,6 +134,7 @@ extension Replica {
       for event in sequencer.finalRun.events(at: index) {
         guard case .filled(let fill) = event else { continue }
         let attestation = FillAttestation(fill)
+        if leavesOut(item.dot, attestation) { continue }
         keeper.take(attestation)
         if !skips(fill) { ledger.derive(attestation) }
       }
@@ -140,10 +142,10 @@ extension Replica {
       case .command: break
       case .fill(let fill):
         let finding = ledger.compare(fill, isOwn: item.dot.origin == me)
-        if finding == .wrong { noticeFill(item.dot, item.entry.stamp, fill, &effects) }
+        if finding == .wrong, health.state.serves { noticeFill(item.dot, item.entry.stamp, fill, &effects) }
       case .checkpoint(let attestation):
         if let difference = keeper.compare(attestation, by: item.dot.origin) {
-          effects.append(.notice(difference.notice))
+          contradicted(by: difference, entry: item.dot, &effects)
         }
       }
     }
@@ -168,7 +170,7 @@ extension Replica {
 extension Sequencer {
   /// Number of the checkpoint in which the oldest visible entry will be that is not final; nil if all are.
   /// - Complexity: O(origins).
-  fileprivate var oldestOpenSecond: UInt64? {
+  var oldestOpenSecond: UInt64? {
     if let first = tail.first { return Checkpoint.number(closing: first.key.stamp) }
     return oldestUnapplied.map { Checkpoint.number(closing: $0) }
   }

@@ -17,6 +17,11 @@ extension Replica {
 
   mutating func digest(isAnswer: Bool) -> Digest {
     let applied = comparedHash()
+    guard health.state.serves else {
+      return Digest(
+        view: view.number, finalStamp: gossip.frontier.final, checkpointNumber: 0, checkpointHash: .zero,
+        appliedHash: applied, bookHash: nil, isAnswer: isAnswer)
+    }
     // Not computed for a digest: under load vectors seldom match, and then nobody would look at it.
     let book = recentBooks.last { $0.applied == applied }?.book
     return Digest(
@@ -55,9 +60,9 @@ extension Replica {
     }
     // It has applied exactly as much of this node's log as was applied here.
     if let speaker = peers.speaker(of: peer) { confirmedBy.insert(speaker) }
-    guard let mine = bookHashForDigest(now) else { return }
+    guard health.state.serves, let mine = bookHashForDigest(now) else { return }
     if let theirs = digest.bookHash {
-      if theirs != mine { mismatch(with: peer, mine: mine, theirs: theirs, &effects) }
+      if theirs != mine { mismatch(with: peer, mine: mine, theirs: theirs) }
       return
     }
     if !digest.isAnswer { effects.append(.send(to: peer, .digest(self.digest(isAnswer: true)), after: 0)) }
@@ -65,15 +70,13 @@ extension Replica {
 
   /// Same entries, other book: never normal. Whoever disagrees with its own recomputation is wrong.
   private mutating func mismatch(
-    with peer: PeerIndex, mine: Hash256, theirs: Hash256, _ effects: inout [Effect]
+    with peer: PeerIndex, mine: Hash256, theirs: Hash256
   ) {
     bookMismatches += 1
-    // Once for each vector: the check reads the whole book.
+    // Once for each vector, and never two at a time: the check reads the whole book.
     while noticedMismatches.count <= peer.int { noticedMismatches.append(nil) }
     guard noticedMismatches[peer.int] != appliedHash() else { return }
     noticedMismatches[peer.int] = appliedHash()
-    let recomputed = sequencer.engine.recomputedBookHash()
-    effects.append(
-      .notice(.bookMismatch(peer: peer, mine: mine, theirs: theirs, selfCheckPassed: recomputed == mine)))
+    checkBook(against: peer, mine: mine, theirs: theirs)
   }
 }

@@ -15,6 +15,7 @@ extension Replica {
   /// Whether an open order's date has come by this node's clock but is not final yet. Then promises go on as if
   /// something were tentative, else an idle cluster would show the order as open for ever.
   mutating func awaitsExpiry(_ now: LogicalTime) -> Bool {
+    guard !health.isStopped else { return false }
     let stamp = viewStamp
     if nextExpiryCache?.version != sequencer.version || nextExpiryCache?.stamp != stamp {
       nextExpiryCache = (sequencer.version, stamp, sequencer.engine.nextExpiry(after: stamp))

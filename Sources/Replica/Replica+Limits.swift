@@ -44,6 +44,14 @@ extension Replica {
     return missing.isEmpty ? "nothing" : missing.joined(separator: ", ")
   }
 
+  /// How far an origin's log is known to be on disk; nil for one that is not known, or whose newest batches are not.
+  public func durableHead(of origin: OriginIndex) -> Head? {
+    origin.int < sequencer.logs.count ? sequencer.logs[origin.int].acked : nil
+  }
+
+  /// Origins that are known.
+  package var originCount: Int { sequencer.logs.count }
+
   /// Hash with which an origin's chain starts.
   package func chainStart(of origin: OriginIndex) -> Hash256 {
     origin.int < sequencer.logs.count ? sequencer.logs[origin.int].chainStart : .zero

@@ -251,6 +251,7 @@ extension Replica {
     }
     let origin = header.origin
     guard origin.int < sequencer.logs.count else { return }
+    if takeForRepair(sealed, header, &effects) { return }
     if origin == me, !receiveOwn(sealed, header, from: peer, now, &effects) { return }
     // Void: its author was sealed before it wrote this.
     if let cut = membership.cuts[origin.int], header.lastSequence > cut { return }
@@ -346,8 +347,10 @@ extension Replica {
         effects.append(.disconnect(growth.source, reason: "batch with a bad signature"))
         continue
       }
+      let source = peers.origin(of: growth.source)
       for batch in growth.batches {
         append(batch, &effects)
+        journal.note(batch, from: source, ownWallMilliseconds)
         gossip.offer(batch, from: growth.source, &actions)
       }
     }

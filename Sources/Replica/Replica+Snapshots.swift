@@ -14,7 +14,9 @@ extension Replica {
   /// function of the final log alone, so that all make the same ones.
   func isSnapshotDue(_ number: UInt64) -> Bool {
     let interval = configuration.snapshotSeconds
-    guard interval > 0, let before = keeper.list.newest?.number, before / interval != number / interval else {
+    guard interval > 0, health.state.serves, let before = keeper.list.newest?.number,
+      before / interval != number / interval
+    else {
       return false
     }
     // Of a long log that is read back, the newest ones are enough.
@@ -25,13 +27,14 @@ extension Replica {
   /// The book has been written at its boundary; the rest follows now, its hash over the next ticks.
   mutating func finishWriting(_ book: PieceWriter, of checkpoint: Checkpoint) {
     var out = book
-    writeRest(to: &out)
+    let bases = finalBases
+    ReplicaState.writeRest(finalOrders: sequencer.finalOrders, keeper, bases: bases, ledger, to: &out)
     let entries = sequencer.logs.indices.reduce(0) { $0 + sequencer.logs[$1].final }
     let byteCount = UInt64(out.count)
     guard byteCount <= UInt64(Limits.snapshotBytesMax) else { return }
     let making = SnapshotDesk.Making(
       number: checkpoint.number, checkpointHash: checkpoint.hash, entries: entries, byteCount: byteCount,
-      bases: finalBases, pieces: out.finish())
+      bases: bases, pieces: out.finish())
     making.sha.begin()
     // One that is not hashed yet is too old already.
     snapshots.making = making
@@ -59,7 +62,7 @@ extension Replica {
     guard !snapshots.isInstalling else { return }
     let micros = now.monotonicMicroseconds
     snapshots.missing.removeAll { missing in sequencer.logs[missing.origin.int].held.sequence >= missing.through }
-    if snapshots.missing.isEmpty, !isFarBehind {
+    if snapshots.missing.isEmpty, !isFarBehind, !snapshots.isWanted {
       if snapshots.isNeeded { snapshots.endFetch() }
       return
     }
@@ -101,8 +104,10 @@ extension Replica {
     let value = views.newestKnown.value
     let majority = value.view.majority
     var best: (SnapshotInfo, [PeerIndex])?
+    // Whose own disk cannot give a book takes any.
+    let newest = snapshots.isWanted ? 0 : keeper.list.newest?.number ?? 0
     for offer in snapshots.offers {
-      for info in offer.infos where info.number > best?.0.number ?? keeper.list.newest?.number ?? 0 {
+      for info in offer.infos where info.number > best?.0.number ?? newest {
         guard !snapshots.refused.contains(info.hash) else { continue }
         // What was decided of a checkpoint is not for a majority of today to change.
         if let decided = value.checkpoint, decided.number == info.number, decided.hash != info.checkpointHash {

@@ -10,6 +10,9 @@ extension Replica {
     func refuse(_ reason: RefusalReason) {
       effects.append(.refused(submission.session, firstRequest: submission.firstRequest, count: count, reason))
     }
+    guard health.state.serves || configuration.defects.contains(.servesWhileRebuilding) else {
+      return refuse(.rebuilding)
+    }
     guard isReady, let me else { return refuse(.notReady) }
     guard sequencer.tentative + UInt64(openCount + count) <= UInt64(configuration.tentativeEntriesMax) else {
       return refuse(.tailFull)

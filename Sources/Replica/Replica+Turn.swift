@@ -43,6 +43,9 @@ extension Replica {
     if let me { open = BatchBuilder(origin: me, firstSequence: sequencer.logs[me.int].held.sequence + 1) }
     noticeLostVoidTail(&effects)
     hasRecovered = true
+    // What was closed while the log was read is on no disk yet, or this is a file of an older version.
+    if keeper.list.newest != nil { effects.append(.keepCheckpoints(keeper.list)) }
+    resumeHealth(&effects)
     isPastCeiling = median.isSet && now.wallMilliseconds > configuration.clockCeiling.milliseconds
   }
 
@@ -59,6 +62,7 @@ extension Replica {
     ownSealed.removeAll(keepingCapacity: true)
     for batch in sealed {
       append(batch, &effects)
+      journal.note(batch, from: nil, ownWallMilliseconds)
       gossip.offer(batch, from: nil, &actions)
     }
     // Own batches wait for the commit; everything else may go now.
@@ -120,7 +124,8 @@ extension Replica {
     expireClaim(now, &effects)
     tickMembership(now, &effects)
     tickSnapshots(now, &effects)
-    noticeMissingFills(now, &effects)
+    if health.state.serves { noticeMissingFills(now, &effects) }
+    tickHealth(now, &effects)
     flush(now, &effects)
     lookForSilence(now, &effects)
     heartbeat(force: false, now, &effects)
@@ -231,14 +236,17 @@ extension Replica {
   mutating func advance(_ now: LogicalTime, _ effects: inout [Effect]) {
     let micros = now.monotonicMicroseconds
     if membership.holdsBase { _ = gossip.updateFrontier(held: { [logs = sequencer.logs] in logs[$0.int].visible }) }
-    if closeCheckpoints(through: gossip.frontier.final, &effects) {
+    guard !health.isStopped else { return }
+    if serveCaptures(&effects), closeCheckpoints(through: gossip.frontier.final, &effects) {
       apply(through: max(gossip.frontier.complete, gossip.frontier.final))
       // What may still be overtaken waits a moment after a rollback, the longer the deeper it was: under load entries
       // are applied about once.
       if micros >= applyTentativeAfter { apply(through: Stamp(UInt64.max)) }
       finalizeApplied(through: gossip.frontier.final, &effects)
     }
+    journal.noteFinal(viewStamp, ownWallMilliseconds)
     endDueOrders()
+    guard health.state.serves else { return }
     let reports = desk.takeReports()
     guard !reports.isEmpty else { return }
     emit(reports, &effects)
@@ -257,10 +265,12 @@ extension Replica {
     let before = sequencer.finalRun.items.count
     guard sequencer.finalize(through: stamp) > 0 else { return }
     takeFinal(from: before, &effects)
-    guard desk.count > 0 else { return }
-    for index in before..<sequencer.finalRun.items.count {
-      desk.finalized(sequencer.finalRun.items[index].dot, events: sequencer.finalRun.events(at: index))
+    if desk.count > 0 {
+      for index in before..<sequencer.finalRun.items.count {
+        desk.finalized(sequencer.finalRun.items[index].dot, events: sequencer.finalRun.events(at: index))
+      }
     }
+    leaveOutSkippedFill()
   }
 
   private func emit(_ reports: [(SessionID, OrderReport)], _ effects: inout [Effect]) {
@@ -298,6 +308,9 @@ extension Replica {
         desk.undone(sequencer.tail[place].dot, events: Array(sequencer.events(ofTail: place)))
       }
     }
+    journal.noteRollback(
+      first: sequencer.tail[index].key, last: sequencer.tail[sequencer.tail.count - 1].key, depth: depth,
+      ownWallMilliseconds)
     sequencer.rollBack(toTailIndex: index)
     let rest = min(UInt64(depth) * Self.rollbackRestMicroseconds, Self.rollbackRestMicrosecondsMax)
     applyTentativeAfter = max(applyTentativeAfter, now.monotonicMicroseconds + rest)

@@ -84,9 +84,12 @@ extension Replica {
     }
     return ViewFacts(
       acks: heads.map { $0.sequence == 0 ? Head(sequence: 0, hash: .zero) : $0 }, ceiling: durableCeiling,
-      checkpoints: keeper.list.recent(ViewLimits.checkpointsMax).map {
-        CheckpointReport(number: $0.number, hash: $0.hash)
-      })
+      // What is not believed here is not for others to go by.
+      checkpoints: !health.state.serves
+        ? []
+        : keeper.list.recent(ViewLimits.checkpointsMax).map {
+          CheckpointReport(number: $0.number, hash: $0.hash)
+        })
   }
 
   /// Whether beats and acks have stopped: the view is being changed.
@@ -163,12 +166,16 @@ extension Replica {
   /// Whether the checkpoint of a value is one of this replica's. What is not closed here yet, or not kept any more, is
   /// not known to differ.
   private mutating func agrees(with report: CheckpointReport?, _ effects: inout [Effect]) -> Bool {
-    guard let report, case .kept(let mine) = keeper.list.find(report.number), mine.hash != report.hash else {
+    // Whose book is not believed has a sound log all the same, and the view rests on that.
+    guard health.state.serves, let report, case .kept(let mine) = keeper.list.find(report.number),
+      mine.hash != report.hash
+    else {
       return true
     }
     guard noticedCheckpoint != report.number else { return false }
     noticedCheckpoint = report.number
     effects.append(.notice(.checkpointContradicted(number: report.number, mine: mine.hash, theirs: report.hash)))
+    health.wantsCheck = true
     return false
   }
 

@@ -118,6 +118,14 @@ public struct Replica: ~Copyable {
   /// Second of the wrong fill that was told last.
   var noticedFillSecond: UInt64?
   var noticedCheckpoint: UInt64?
+  /// When what came, for those who ask.
+  public internal(set) var journal = ArrivalJournal()
+  /// Books that are asked for, and those that are there.
+  var captures: [CaptureRequest] = []
+  var captured: [CapturedBook] = []
+  var health: HealthDesk
+  /// The book that is made a second time, beside the one that is here.
+  var rebuild: Rebuild?
 
   struct Growth {
     var origin: OriginIndex
@@ -152,6 +160,7 @@ public struct Replica: ~Copyable {
       me: views.me, view: views.view, origins: 0, configuration: configuration.gossip, seed: generator.next())
     open = BatchBuilder(origin: views.me ?? OriginIndex(0), firstSequence: 1)
     durableCeiling = configuration.clockCeiling
+    health = HealthDesk(findings: configuration.findings)
     for address in configuration.seeds { dialer.add(address, notBeforeMicroseconds: 0) }
     grow(views.register)
     for place in register.origins.indices { noteCut(OriginIndex(UInt32(place)), views.value) }
@@ -187,6 +196,10 @@ public struct Replica: ~Copyable {
     case .tick: tick(now, &effects)
     case .snapshotsKept(let infos): snapshots.kept = infos
     case .leave: membership.leave()
+    case .logRead(let piece): receive(piece, now, &effects)
+    case .inject(let damage): inject(damage, &effects)
+    case .logDamaged(let hole): logDamaged(hole, now, &effects)
+    case .logMended(let hole, let isDone): logMended(hole, isDone, &effects)
     }
   }
 
@@ -199,7 +212,8 @@ public struct Replica: ~Copyable {
       entries: held.entries, applied: sequencer.appliedVector.entries, tentative: sequencer.tentative,
       missing: gossip.missing(held: { [vector = held] in vector[$0] }), finalFills: sequencer.finalFills,
       finalOrders: sequencer.finalOrders, finalStamp: gossip.frontier.final, vector: held,
-      restingOrders: sequencer.engine.restingOrders(asOf: viewStamp), applications: sequencer.counters.applications,
+      restingOrders: health.state.serves ? sequencer.engine.restingOrders(asOf: viewStamp) : 0,
+      applications: sequencer.counters.applications,
       rollbacks: sequencer.counters.rollbacks, rollbackDepthMax: sequencer.counters.rollbackDepthMax,
       undone: sequencer.counters.undone, quarantined: sequencer.live.contains { sequencer.logs[$0].hasQuarantined },
       bookMismatches: bookMismatches, duplicateBatches: duplicateBatches, isReady: isReady,
@@ -263,7 +277,8 @@ public struct Replica: ~Copyable {
     return run
   }
 
-  public var finalRunCount: Int { sequencer.finalRun.items.count }
+  /// How much `takeFinalRun` would give; not 0 if what it gives begins anew.
+  public var finalRunCount: Int { sequencer.finalRun.items.count + (sequencer.finalRun.anew == nil ? 0 : 1) }
 
   /// Reads the book as applied now. For views, ask it as of `viewStamp`.
   public func withBook<Result>(_ body: (borrowing MatchingEngine) -> Result) -> Result { body(sequencer.engine) }
@@ -293,6 +308,17 @@ public struct Replica: ~Copyable {
   public func entry(_ dot: Dot) -> Entry? {
     guard dot.origin.int < sequencer.logs.count else { return nil }
     return sequencer.logs[dot.origin.int].entry(at: dot.sequence)
+  }
+
+  /// Whether this node has the entry, in memory or on disk.
+  public func holds(_ dot: Dot) -> Bool {
+    dot.sequence > 0 && dot.origin.int < sequencer.logs.count
+      && dot.sequence <= sequencer.logs[dot.origin.int].held.sequence
+  }
+
+  public func isFinal(_ dot: Dot) -> Bool {
+    dot.sequence > 0 && dot.origin.int < sequencer.logs.count
+      && dot.sequence <= sequencer.logs[dot.origin.int].final
   }
 
   /// After which sequence a sealed origin's log ends: what it wrote beyond is void. Nil of one that is not sealed.
@@ -325,7 +351,9 @@ public struct Replica: ~Copyable {
   /// restart would push stamps further ahead), others have said how far they hold this node's log and what time it is,
   /// it is a member that means to stay one, and what it took as another one before has been sent again.
   var isReady: Bool {
-    me != nil && isPastCeiling && isConfirmed && median.isSet && membership.holdsBase && !membership.isLeaving
+    (health.state.serves || configuration.defects.contains(.servesWhileRebuilding)) && me != nil && isPastCeiling
+      && isConfirmed && median.isSet && membership.holdsBase
+      && !membership.isLeaving
       && resubmitter.isDone
   }
 

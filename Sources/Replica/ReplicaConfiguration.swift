@@ -39,6 +39,10 @@ public struct ReplicaConfiguration: Sendable {
   public var snapshotSeconds: UInt64 = 60
   /// Who lacks more entries than this, and is no member, starts from a snapshot rather than fetch them.
   public var snapshotBehindEntries: UInt64 = 10_000_000
+  /// Whole passes of the scrubber over the book, one each; 0 for none.
+  public var scrubMicroseconds: UInt64 = 10_000_000
+  /// What was found before this run; of what is open, the book must be proven before anything is served.
+  public var findings = FindingLog()
   /// None, but in tests of the simulator.
   package var defects: Defects = [] { didSet { gossip.defects = defects } }
   package var viewDefects: ViewDefects = []
@@ -63,6 +67,8 @@ public enum RecordKey {
   public static let clockCeiling = ViewRecord.Key.ceiling.rawValue
   /// The newest checkpoint, `Checkpoint.write(to:)`. It is derived from the log again at a start.
   public static let checkpoint = "checkpoint"
+  /// `FindingLog.bytes`.
+  public static let findings = "findings"
 }
 
 extension ReplicaConfiguration {

@@ -25,30 +25,20 @@ public struct ReplicaState: ~Copyable {
   public var finalFills: UInt64 { checkpoints.newest?.fills ?? 0 }
   /// By place in the register: what the snapshot stands for.
   public let bases: [LogBase]
-  var engine: MatchingEngine
-  let checkpoints: CheckpointList
+  package internal(set) var engine: MatchingEngine
+  /// Those that are kept of all up to its own.
+  public let checkpoints: CheckpointList
   let newestAttested: UInt64
   public let finalOrders: UInt64
   let members: [CheckpointKeeper.Member]
-  let homes: [FillLedger.Home]
+  package let homes: [FillLedger.Home]
 
   public var instruments: [(dot: Dot, instrument: Instrument)] { engine.instruments }
   /// Every order that is open, stops that wait included.
   /// - Complexity: O(n log n) for n orders.
-  public var openOrders: [RestingOrder] {
-    var found: [RestingOrder] = []
-    for (dot, _) in engine.instruments {
-      for side in Side.allCases {
-        for level in engine.levels(of: dot, side, limit: .max) {
-          found.append(contentsOf: engine.orders(of: dot, side, priceTicks: level.priceTicks))
-        }
-        found.append(contentsOf: engine.stops(of: dot, side))
-      }
-    }
-    return found
-  }
+  public var openOrders: [RestingOrder] { engine.openOrders }
 
-  static let tag = Array("rialto.snapshot.1".utf8)
+  package static let tag = Array("rialto.snapshot.1".utf8)
 
   /// Reads a snapshot and holds everything in it against everything else: its bytes against their hash, the book
   /// against the checkpoint, the logs against the book.
@@ -210,11 +200,11 @@ extension ByteWriter {
   }
 }
 
-extension Replica {
+extension ReplicaState {
   /// Starts a snapshot with the book as it is now.
-  static func writeBook(_ engine: borrowing MatchingEngine, cluster: Hash256) -> PieceWriter {
+  package static func writeBook(_ engine: borrowing MatchingEngine, cluster: Hash256) -> PieceWriter {
     var out = PieceWriter(pieceBytes: Limits.snapshotPieceBytes)
-    out.open.write(ReplicaState.tag)
+    out.open.write(tag)
     out.open.write(cluster)
     engine.write(to: &out)
     return out
@@ -222,12 +212,14 @@ extension Replica {
 
   /// The rest of a snapshot.
   /// - Precondition: the newest checkpoint has just been closed, and nothing beyond it is final.
-  func writeRest(to out: inout PieceWriter) {
-    out.open.writeVarint(sequencer.finalOrders)
+  package static func writeRest(
+    finalOrders: UInt64, _ keeper: borrowing CheckpointKeeper, bases: [LogBase], _ ledger: FillLedger,
+    to out: inout PieceWriter
+  ) {
+    out.open.writeVarint(finalOrders)
     out.open.writeVarint(keeper.newestAttested)
     keeper.list.write(to: &out.open)
     out.cut()
-    let bases = finalBases
     out.open.writeVarint(UInt64(bases.count))
     for base in bases {
       out.open.writeVarint(base.head.sequence)
@@ -259,6 +251,18 @@ extension Replica {
     }
   }
 
+  private static func write(_ fills: Deque<FillAttestation>, to out: inout PieceWriter) {
+    out.open.writeVarint(UInt64(fills.count))
+    for fill in fills {
+      out.open.write(snapshot: fill)
+      out.cut()
+    }
+  }
+
+  package consuming func takeEngine() -> MatchingEngine { engine }
+}
+
+extension Replica {
   /// Of each origin the last batch that is final.
   /// - Precondition: finality ends between batches.
   var finalBases: [LogBase] {
@@ -270,24 +274,12 @@ extension Replica {
     }
   }
 
-  private func write(_ fills: Deque<FillAttestation>, to out: inout PieceWriter) {
-    out.open.writeVarint(UInt64(fills.count))
-    for fill in fills {
-      out.open.write(snapshot: fill)
-      out.cut()
-    }
-  }
-
   /// Takes what a snapshot holds for what was before.
   /// - Precondition: nothing was recovered yet; the register has all its origins.
   mutating func restore(_ state: consuming ReplicaState) {
     let info = state.info
     restoredEntries = info.entries
-    keeper.list = state.checkpoints
-    keeper.newestAttested = state.newestAttested
-    keeper.closedThrough = info.lastStamp
-    keeper.fills = state.checkpoints.newest?.fills ?? 0
-    keeper.members = state.members
+    keeper.restore(state)
     if !configuration.defects.contains(.snapshotForgetsFills) { ledger.restore(state.homes) }
     clock.merge(state.engine.newestKey.stamp)
     let (bases, fills, orders) = (state.bases, keeper.fills, state.finalOrders)
@@ -299,13 +291,9 @@ extension Replica {
   }
 }
 
-extension ReplicaState {
-  fileprivate consuming func takeEngine() -> MatchingEngine { engine }
-}
-
 extension FillLedger {
   /// Starts with what a snapshot says of homes.
-  mutating func restore(_ restored: [Home]) {
+  package mutating func restore(_ restored: [Home]) {
     homes = restored
     waiting = restored.reduce(0) { $0 + $1.derived.count }
   }

@@ -202,6 +202,32 @@ struct Sequencer: ~Copyable {
     version += 1
   }
 
+  /// Forgets what was applied tentatively; it is applied anew later.
+  /// - Parameter undoing: also takes it back from the book; else the book is of no use any more.
+  mutating func dropTail(undoing: Bool) {
+    guard !tail.isEmpty else { return }
+    if undoing { return rollBack(toTailIndex: 0) }
+    for index in live { logs[index].rewind(to: logs[index].final) }
+    tail.removeAll()
+    tape.truncate(to: tape.end)
+    tape.removeAll()
+    version += 1
+  }
+
+  /// Takes a book that was made of the same final entries for the one that is here.
+  /// - Precondition: nothing is applied tentatively; `other` is final through the same entries.
+  mutating func takeBook(of other: inout Sequencer) {
+    precondition(tail.isEmpty && other.tail.isEmpty, "books are exchanged between two entries")
+    let (defects, tracks) = (engine.defects, engine.tracksChangedLevels)
+    swap(&engine, &other.engine)
+    engine.defects = defects
+    engine.tracksChangedLevels = tracks
+    finalFills = other.finalFills
+    finalOrders = other.finalOrders
+    finalRun.removeAll()
+    version += 1
+  }
+
   /// Lets `body` see the book without what is tentative: taken back for it, and put back as it was. Nothing is
   /// different afterwards but two counters.
   /// - Parameter includesTail: leaves everything where it is; see `Defects.checkpointIncludesTentative`.

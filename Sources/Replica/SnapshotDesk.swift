@@ -47,6 +47,8 @@ struct SnapshotDesk {
   var fetch: Fetch?
   var refused: [Hash256] = []
   var nextQuery: UInt64 = 0
+  /// The own disk has nothing left to make the book of: one is fetched, whatever else is there.
+  var isWanted = false
   /// One was fetched, and what comes now is for nothing: the replica starts anew from it.
   var isInstalling = false
 

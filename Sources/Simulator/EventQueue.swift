@@ -1,4 +1,5 @@
 import HeapModule
+import Replica
 
 /// What is to happen, in order of virtual time; equal times in the order in which they were scheduled.
 struct EventQueue {
@@ -62,4 +63,6 @@ enum WorldEvent {
   case faultBegins(Int)
   case faultEnds(Int)
   case sample
+  /// A piece of a log that a process wanted is read.
+  case logRead(node: Int, boot: UInt64, LogReading)
 }

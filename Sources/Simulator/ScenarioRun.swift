@@ -335,7 +335,9 @@ extension Scenario.ScenarioFault {
         .fullDisk,
         .readError, .leave:
         return true
-      case .reset, .crash, .powerLoss, .failedSync, .flippedBit, .wipedDisk, .join: return false
+      case .reset, .crash, .powerLoss, .failedSync, .flippedBit, .wipedDisk, .join, .flippedBook, .skippedFill,
+        .damagedRow:
+        return false
       }
     }
   }

@@ -20,7 +20,7 @@ extension SimulatedDisk {
   /// In a transaction of its own: what others have kept takes the place of what is missing here.
   mutating func install(
     _ snapshot: Snapshot, ends: [(origin: OriginIndex, sequence: UInt64)],
-    records: [(key: String, value: [UInt8])]
+    records: [(key: String, value: [UInt8])], checkpoints: CheckpointList
   ) {
     forgetUnsynced()
     for (origin, sequence) in ends where origin.int < logs.count {
@@ -36,6 +36,7 @@ extension SimulatedDisk {
       set(base, of: origin)
     }
     snapshots = [snapshot]
+    set(checkpoints)
     let newest = snapshot.bases.map(\.stamp).max() ?? .zero
     setAudit(
       OrderKey(stamp: newest, origin: OriginIndex(UInt32(Limits.originsMax - 1))), entries: snapshot.info.entries)

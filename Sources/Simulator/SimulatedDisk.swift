@@ -22,6 +22,9 @@ struct SimulatedDisk {
   private(set) var auditPosition = OrderKey.zero
   private(set) var auditEntries: UInt64 = 0
 
+  /// The checkpoints that are kept.
+  private(set) var checkpoints = CheckpointList()
+
   var isFull = false
   var isUnreadable = false
   var failsNextSync = false
@@ -35,6 +38,7 @@ struct SimulatedDisk {
 
   private var pending: [Write] = []
   private var pendingRecords: [(key: String, value: [UInt8])] = []
+  private var pendingCheckpoints: CheckpointList?
   private var pendingAudit: (position: OrderKey, entries: UInt64)?
 
   // MARK: Writing
@@ -42,6 +46,7 @@ struct SimulatedDisk {
   mutating func append(_ batch: Batch) { pending.append(.batch(batch)) }
   mutating func void(_ origin: OriginIndex, after sequence: UInt64) { pending.append(.void(origin, after: sequence)) }
   mutating func put(_ key: String, _ value: [UInt8]) { pendingRecords.append((key, value)) }
+  mutating func keep(_ list: CheckpointList) { pendingCheckpoints = list }
   mutating func putAudit(_ position: OrderKey, entries: UInt64) { pendingAudit = (position, entries) }
 
   /// What was written since the last sync is on disk now.
@@ -65,6 +70,7 @@ struct SimulatedDisk {
         records.append((key, value))
       }
     }
+    if let pendingCheckpoints { checkpoints = pendingCheckpoints }
     if let pendingAudit { (auditPosition, auditEntries) = pendingAudit }
     forgetUnsynced()
   }
@@ -82,6 +88,8 @@ struct SimulatedDisk {
     while bases.count <= origin.int { bases.append(LogBase(head: Head(sequence: 0, hash: .zero), stamp: .zero)) }
     bases[origin.int] = base
   }
+
+  mutating func set(_ list: CheckpointList) { checkpoints = list }
 
   mutating func setAudit(_ position: OrderKey, entries: UInt64) { (auditPosition, auditEntries) = (position, entries) }
 
@@ -117,6 +125,7 @@ struct SimulatedDisk {
   mutating func forgetUnsynced() {
     pending.removeAll(keepingCapacity: true)
     pendingRecords.removeAll(keepingCapacity: true)
+    pendingCheckpoints = nil
     pendingAudit = nil
   }
 
@@ -207,6 +216,35 @@ struct SimulatedDisk {
     logs[origin].removeAll { $0.firstSequence >= sequence }
   }
 
+  /// Flips a bit of a stored batch, or drops its row, while a process uses the disk.
+  mutating func damageRow(_ choice: UInt64) -> (origin: Int, sequence: UInt64)? {
+    if choice >> 63 == 0 { return flipBit(choice) }
+    let total = logs.reduce(0) { $0 + $1.count }
+    guard total > 0 else { return nil }
+    var place = Int(choice % UInt64(total))
+    for origin in logs.indices {
+      // The last row stays: it says how much there is.
+      if place + 1 < logs[origin].count { return (origin, logs[origin].remove(at: place).firstSequence) }
+      if place < logs[origin].count { return flipBit(choice) }
+      place -= logs[origin].count
+    }
+    return nil
+  }
+
+  /// Puts what was fetched where the log is damaged.
+  mutating func mend(_ hole: LogHole, _ batches: [Batch], _ sha: SHA256) -> Bool {
+    guard hole.origin.int < logs.count, hole.isFilled(by: batches, sha),
+      self.base(of: hole.origin).head.sequence <= hole.before.sequence
+    else { return false }
+    void += logs[hole.origin.int].filter {
+      $0.firstSequence > hole.before.sequence && $0.firstSequence <= hole.through
+    }
+    logs[hole.origin.int].removeAll { $0.firstSequence > hole.before.sequence && $0.firstSequence <= hole.through }
+    let place = logs[hole.origin.int].firstIndex { $0.firstSequence > hole.through } ?? logs[hole.origin.int].count
+    logs[hole.origin.int].insert(contentsOf: batches.map { LogRow($0) }, at: place)
+    return true
+  }
+
   mutating func wipe() { self = SimulatedDisk() }
 
   /// Nothing of the log is of use any more: what it stood on is lost.
@@ -215,6 +253,7 @@ struct SimulatedDisk {
     logs = []
     bases = []
     snapshots = []
+    checkpoints = CheckpointList()
     setAudit(.zero, entries: 0)
   }
 }

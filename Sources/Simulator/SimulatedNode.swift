@@ -35,6 +35,13 @@ package final class SimulatedNode {
   var weakToken: StoreToken?
   /// It is to run: not one that joins later, nor one that has left for now.
   var isWanted = true
+  /// Its book is not what it should be, and it does not serve right or nothing yet.
+  var damage: SimulatedDamage?
+  var wasDamaged = false
+  /// Rows of its log that were damaged while it ran, and not found yet.
+  var damagedRows: [(at: UInt64, origin: Int, sequence: UInt64)] = []
+  /// As its process said last.
+  var health = Health.sound
   /// What came while it was paused.
   var parked: [WorldEvent] = []
 
@@ -84,6 +91,9 @@ final class SimulatedProcess {
   /// The frame of the batch that was sent last: it goes to several peers.
   var lastBatch: (signature: Signature, bytes: [UInt8])?
   var rollbacksSeen: UInt64 = 0
+  /// The log that is read a second time.
+  var recovery: LogRecovery<SimulatedDisk>?
+  var logScrubber = LogScrubber()
   /// Made, and not on disk yet.
   var snapshotToKeep: Snapshot?
   /// Asked to leave.

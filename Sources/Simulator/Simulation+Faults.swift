@@ -85,6 +85,12 @@ extension Simulation {
       }
       scheduleStart(node, after: fault.microseconds)
       lasts = false
+    case .damagedRow:
+      guard damageRow(node, fault) else { return }
+      lasts = false
+    case .flippedBook, .skippedFill:
+      guard damage(node, fault) else { return }
+      lasts = false
     case .wipedDisk:
       guard mayLoseDisk(fault.node) else { return }
       end(node, "killed, its disk wiped")
@@ -149,7 +155,9 @@ extension Simulation {
       end(node, "stopped before it had left")
       node.isWanted = true
       scheduleStart(node, after: 1_000)
-    case .join, .reset, .crash, .powerLoss, .failedSync, .flippedBit, .wipedDisk: break
+    case .join, .reset, .crash, .powerLoss, .failedSync, .flippedBit, .wipedDisk, .flippedBook, .skippedFill,
+      .damagedRow:
+      break
     }
   }
 

@@ -35,6 +35,10 @@ extension Simulation {
     settings.tentativeEntriesMax = profile.tentativeEntriesMax
     settings.snapshotSeconds = profile.snapshotSeconds
     settings.snapshotBehindEntries = profile.snapshotBehindEntries
+    settings.scrubMicroseconds = profile.scrubMicroseconds
+    if let bytes = node.disk.record(RecordKey.findings), let findings = try? FindingLog(bytes: bytes) {
+      settings.findings = findings
+    }
     settings.defects = defects
     settings.viewDefects = viewDefects
     if let ceiling = node.disk.record(RecordKey.clockCeiling) {
@@ -51,6 +55,7 @@ extension Simulation {
       return
     }
     node.process = process
+    node.health = .sound
     node.condition = .running
     node.timeline.note(.said("started (boot \(node.boots))"), at: now)
     for index in checkers.indices { checkers[index].started(node, self) }
@@ -180,6 +185,7 @@ extension Simulation {
   func tick(_ node: SimulatedNode, _ process: SimulatedProcess) {
     closeSilent(node, process)
     keepSnapshot(node, process)
+    scrubLog(node, process)
     process.replica.step(.tick, now: node.clock.read(now), &process.effects)
     carryOut(node, process)
     schedule(.tick(node: node.index, boot: process.boot), after: Self.tickMicroseconds + node.slowness)
@@ -195,6 +201,7 @@ extension Simulation {
       case .append(let batch): node.disk.append(batch)
       case .void(let origin, let sequence): node.disk.void(origin, after: sequence)
       case .persist(let key, let value): node.disk.put(key, value)
+      case .keepCheckpoints(let list): node.disk.keep(list)
       case .commit(let number): commit(number, node, process)
       default: perform(effect, node, process)
       }
@@ -264,7 +271,7 @@ extension Simulation {
 
   private func perform(_ effect: Effect, _ node: SimulatedNode, _ process: SimulatedProcess) {
     switch effect {
-    case .append, .void, .persist, .commit: preconditionFailure("handled by carryOut")
+    case .append, .void, .persist, .keepCheckpoints, .commit: preconditionFailure("handled by carryOut")
     case .send(let peer, let message, _):
       for index in listeners where violation == nil {
         if let text = checkers[index].sent(message, node, self) { fail(checkers[index].name, text, node: node.index) }
@@ -276,7 +283,13 @@ extension Simulation {
       let bytes = node.disk.piece(of: info, at: offset)
       send(.snapshot(.piece(hash: info.hash, offset: offset, bytes: bytes)), to: peer.int, node, process)
     case .install(let snapshot, let ends, let records):
-      node.disk.install(snapshot, ends: ends, records: records)
+      var checkpoints = CheckpointList()
+      if let state = try? ReplicaState(
+        snapshot.info, snapshot.bytes, cluster: genesis.clusterID, origins: Limits.originsMax)
+      {
+        checkpoints = state.checkpoints
+      }
+      node.disk.install(snapshot, ends: ends, records: records, checkpoints: checkpoints)
       snapshotsInstalled += 1
       noteView(node)
       end(node, "starts anew from snapshot \(snapshot.info.number)")
@@ -292,7 +305,15 @@ extension Simulation {
       node.timeline.note(.refused("\(reason)"), at: now)
       if let observer { observer.refused(request, reason, node) } else { refused(request) }
     case .report(_, let reports, _): reported(reports, node)
+    case .readLog(let reading):
+      schedule(.logRead(node: node.index, boot: process.boot, reading), after: Self.readMicroseconds)
+    case .mendLog(let hole, let batches):
+      give(.logMended(hole, node.disk.mend(hole, batches, sha)), to: node, process)
+    case .dropSnapshots(let number):
+      for snapshot in node.disk.snapshots where snapshot.info.number > number { node.disk.drop(snapshot.info) }
+      give(.snapshotsKept(node.disk.snapshots.map(\.info)), to: node, process)
     case .notice(let notice):
+      if case .injected(let flip) = notice { node.damage?.text = "\(flip)" }
       node.timeline.note(.noticed(notice), at: now)
       for index in checkers.indices where violation == nil {
         if let text = checkers[index].noticed(notice, node, self) { fail(checkers[index].name, text, node: node.index) }

@@ -57,6 +57,10 @@ package final class Simulation {
   package private(set) var agreedAfterMicroseconds: UInt64?
   package internal(set) var snapshotsMade: UInt64 = 0
   package internal(set) var snapshotsInstalled: UInt64 = 0
+  /// What damage to books led to.
+  package internal(set) var repairs: [DamageRepair] = []
+  /// Memory was damaged in this run.
+  var hadDamage: Bool { nodes.contains { $0.wasDamaged } }
   package private(set) var faultCounts: [FaultKind: Int] = [:]
 
   package init(
@@ -165,6 +169,7 @@ package final class Simulation {
         return false
       }
       if everybody, !process.replica.isAtRest { return false }
+      if everybody, process.replica.findings.open > 0 { return false }
       if let first { if status.vector != first { return false } } else { first = status.vector }
     }
     return true
@@ -179,7 +184,8 @@ package final class Simulation {
         let standing =
           "\(status.me.map { "\($0)" } ?? "-") in view \(status.view)\(status.isWedged ? ", wedged" : "")"
         return
-          "\(node.name) (\(standing)) holds \(status.vector.sequences), applied \(status.applied), "
+          "\(node.name) (\(standing), \(process.replica.healthState)) holds \(status.vector.sequences), "
+          + "applied \(status.applied), "
           + "tentative \(status.tentative), "
           + "missing \(status.missing), links \(process.links.map { $0 == nil ? "-" : "+" }.joined())"
       }.joined(separator: "; ")
@@ -208,6 +214,7 @@ package final class Simulation {
     case .faultBegins(let index): begin(profile.faults[index], index)
     case .faultEnds(let index): end(profile.faults[index])
     case .sample: sample()
+    case .logRead(let node, let boot, let reading): whenFree(event, node, boot) { readLog(reading, $0, $1) }
     }
   }
 
@@ -225,6 +232,7 @@ package final class Simulation {
       queue.schedule(event, at: max(process.busyUntil, now + 1))
     } else {
       body(node, process)
+      watchHealth(node)
       check(node)
     }
   }
@@ -256,12 +264,15 @@ package final class Simulation {
   }
 
   func reported(_ reports: [OrderReport], _ node: SimulatedNode) {
+    if let damage = node.damage, damage.foundAt == nil { return }
     for index in checkers.indices where violation == nil {
       if let text = checkers[index].reported(reports, node, self) { fail(checkers[index].name, text, node: node.index) }
     }
   }
 
   func finalised(_ run: AppliedRun, _ node: SimulatedNode) {
+    // From here on it tells what it has made anew.
+    if run.anew != nil || node.damage?.foundAt != nil { node.damage?.isReplaced = true }
     for index in checkers.indices where violation == nil {
       if let text = checkers[index].finalised(run, node, self) { fail(checkers[index].name, text, node: node.index) }
     }

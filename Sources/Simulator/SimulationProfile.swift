@@ -40,6 +40,15 @@ package enum FaultKind: String, CaseIterable, Sendable {
   case leave
   /// A machine that was no member from the start begins to run, and joins.
   case join
+  /// A bit of a book in memory flips.
+  case flippedBook = "flipped-book"
+  /// A process leaves a final fill out of everything that follows from it.
+  case skippedFill = "skipped-fill"
+  /// A bit of a stored batch flips, or its row is gone, while the process runs.
+  case damagedRow = "damaged-row"
+
+  /// A process is damaged from within: only profiles that ask for it have such faults.
+  var isDamage: Bool { self == .flippedBook || self == .skippedFill || self == .damagedRow }
 }
 
 /// One fault of a run's plan.
@@ -133,6 +142,9 @@ package struct SimulationProfile: Hashable, Sendable {
   /// Who is no member and lacks more starts from a snapshot.
   package var snapshotBehindEntries: UInt64 = 10_000_000
 
+  /// From one whole pass of the scrubber to the next.
+  package var scrubMicroseconds: UInt64 = 2_000_000
+
   package var faults: [Fault] = []
   /// Indices of the plan that are left out, for shrinking.
   package var without: Set<Int> = []
@@ -154,6 +166,8 @@ package struct SimulationProfile: Hashable, Sendable {
     case membership
     /// Each seed draws its own subset of everything.
     case swarm
+    /// Memory fails: books are damaged while nodes come and go.
+    case damage
 
     var kinds: [FaultKind] {
       switch self {
@@ -164,7 +178,12 @@ package struct SimulationProfile: Hashable, Sendable {
       case .disks: [.slowDisk, .failedSync, .fullDisk, .readError, .flippedBit, .wipedDisk]
       case .crashes: [.crash, .powerLoss, .pause]
       case .membership: [.leave, .crash, .wipedDisk, .pause, .partition]
-      case .swarm: FaultKind.allCases.filter { $0 != .join }
+      case .swarm: FaultKind.allCases.filter { $0 != .join && !$0.isDamage }
+      case .damage:
+        [
+          .flippedBook, .flippedBook, .flippedBook, .skippedFill, .damagedRow, .damagedRow, .crash, .pause, .partition,
+          .cutLink,
+        ]
       }
     }
   }
@@ -240,6 +259,10 @@ package struct SimulationProfile: Hashable, Sendable {
         fault.detail = UInt64((fault.node + generator.pick(1...max(1, nodes - 1))) % nodes)
       case .clockAhead, .clockBack: fault.detail = UInt64(generator.pick(100...10_000))
       case .flippedBit:
+        if minority.isEmpty { continue }
+        fault.node = minority[generator.pick(0...(minority.count - 1))]
+        fault.detail = generator.next()
+      case .flippedBook, .skippedFill, .damagedRow:
         if minority.isEmpty { continue }
         fault.node = minority[generator.pick(0...(minority.count - 1))]
         fault.detail = generator.next()

@@ -27,6 +27,7 @@ extension Simulation {
   /// One line.
   package var summary: String {
     "steps \(steps), \(ordersSent) orders sent, \(acknowledgedCount) entries acknowledged, agreed after "
+      + (repairs.isEmpty ? "" : "\(repairs.count) books repaired, ")
       + "\(agreedAfterMicroseconds.map { "\($0 / 1000) ms" } ?? "never"), hash \("\(runHash)".prefix(16))"
   }
 
@@ -182,7 +183,7 @@ extension FaultKind {
   /// Whether it is in force for a while; the others happen, and are over.
   fileprivate var lasts: Bool {
     switch self {
-    case .reset, .failedSync, .flippedBit, .wipedDisk, .join: false
+    case .reset, .failedSync, .flippedBit, .wipedDisk, .join, .flippedBook, .skippedFill, .damagedRow: false
     case .partition, .oneWayPartition, .cutLink, .oneWayCut, .pause, .slow, .crash, .powerLoss, .clockAhead, .clockBack,
       .slowDisk, .fullDisk, .readError, .leave:
       true

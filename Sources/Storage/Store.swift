@@ -26,7 +26,7 @@ public final class Store {
   public static let fileName = "node.sqlite"
   public static let lockFileName = "node.lock"
   /// Kept in `user_version`.
-  public static let formatVersion = 6
+  public static let formatVersion = 7
   /// "Rial", kept in `application_id`.
   public static let applicationID: Int32 = 0x5269_616C
   /// Of a new file. A commit writes each page it touches whole, so large pages cost small commits and audit runs more
@@ -45,6 +45,10 @@ public final class Store {
   public internal(set) var heads: [OriginIndex: Head] = [:]
   /// Snapshots that count, oldest first.
   public internal(set) var snapshots: [SnapshotInfo] = []
+  /// Where the tables are derived anew that this one's are held against; only of one that holds still.
+  private(set) var scratch: ScratchTables?
+  /// Number and hash of the rows in `checkpoints`, by rising number; of a row that is no checkpoint, a hash of zeros.
+  var checkpointRows: [(number: UInt64, hash: Hash256)] = []
   /// Of each origin whose log does not begin at its start: where it does.
   var logBases: [OriginIndex: LogBase] = [:]
   /// Newest final key whose orders and fills are in the audit tables.
@@ -57,6 +61,8 @@ public final class Store {
   /// Set by a failed write: what is on disk is not known any more.
   var isStopped = false
   var audit = AuditState()
+  /// What the tables began with.
+  var auditSeed = AuditCounts()
   var tape = TradesTape()
   let sha = SHA256()
   /// Chain starts that a recovery was given; they let the first batch of an origin be checked, too.
@@ -108,8 +114,10 @@ public final class Store {
   }
 
   /// Opens a file to look at, whether its node runs or not. Takes no lock; sees what was committed last.
+  /// - Parameter holdingStill: sees only what is committed now, whatever is written while it is open; a node that runs
+  ///   cannot shorten its write-ahead log meanwhile.
   /// - Throws: `olderFormat` for a file that its node has not brought to the newest format yet.
-  public static func openReadOnly(directory: String) throws(StoreError) -> Store {
+  public static func openReadOnly(directory: String, holdingStill: Bool = false) throws(StoreError) -> Store {
     let path = directory + "/" + fileName
     guard access(path, F_OK) == 0 else { throw .missing(path: path) }
     let (queue, identity) = try mapped(path) {
@@ -120,8 +128,19 @@ public final class Store {
       throw .olderFormat(path: path, found: identity.formatVersion, needed: formatVersion)
     }
     let store = Store(path: path, isReadOnly: true, identity: identity, queue: queue, lock: nil)
+    if holdingStill { try store.holdStill() }
     try store.load()
     return store
+  }
+
+  private func holdStill() throws(StoreError) {
+    let scratch = try ScratchTables()
+    try perform { database in
+      // Before the transaction, in which nothing can be attached. What it holds is seen from its first use on.
+      try database.execute(sql: "ATTACH DATABASE ? AS derived", arguments: [scratch.store.path])
+      try statement(database, "BEGIN").run()
+    }
+    self.scratch = scratch
   }
 
   /// Ends the use of the file. Every later call throws `closed`.
@@ -136,6 +155,7 @@ public final class Store {
     statements = [:]
     // A failure here loses nothing: what was committed is in the write-ahead log.
     try? queue.close()
+    scratch = nil
     lock?.release()
   }
 
@@ -200,6 +220,8 @@ public final class Store {
     configuration.foreignKeysEnabled = false
     configuration.busyMode = .timeout(busySeconds)
     configuration.label = "rialto.store"
+    // Only who looks leaves one open, to see one moment of a file that changes.
+    configuration.allowsUnsafeTransactions = readonly
     return configuration
   }
 
@@ -253,5 +275,6 @@ public final class Store {
     try loadSnapshots()
     try loadHeads()
     try loadAuditState()
+    try loadCheckpoints()
   }
 }

@@ -99,7 +99,7 @@ extension Store {
 
   private static let fillColumns = "number, instrument, maker, taker, taker_side, price, quantity, stamp"
 
-  private func fills(_ rest: String, _ bind: (StoreStatement) -> Void) throws(StoreError) -> [AuditFill] {
+  func fills(_ rest: String, _ bind: (StoreStatement) -> Void) throws(StoreError) -> [AuditFill] {
     try perform { database in
       let row = try statement(database, "SELECT \(Self.fillColumns) FROM fills \(rest)")
       defer { row.reset() }
@@ -116,7 +116,7 @@ extension Store {
     }
   }
 
-  private func orders(
+  func orders(
     _ rest: String, max count: Int, _ bind: (StoreStatement) -> Void
   ) throws(StoreError) -> [AuditOrder] {
     try perform { database in

@@ -20,22 +20,25 @@ extension Store {
   ///   - ends: after which sequence an origin's log ends for ever; what is beyond moves into the table `void_log`,
   ///     after the batches are written.
   ///   - records: a key's newest value replaces the one before.
+  ///   - checkpoints: those that are kept from here on, and no others; nil leaves them as they are.
   /// - Throws: `gap` before anything is written; `io` if the disk is full or failed: stop the process, and do not try
   ///   again, for after a failed sync the kernel may have dropped what it could not write. All writing stops.
   /// - Complexity: O(bytes) plus one sync.
   public func commit(
     batches: [Batch], ends: [(origin: OriginIndex, sequence: UInt64)] = [],
-    records: [(key: String, value: [UInt8])] = []
+    records: [(key: String, value: [UInt8])] = [], checkpoints: CheckpointList? = nil
   ) throws(StoreError) {
-    if batches.isEmpty && ends.isEmpty && records.isEmpty { return }
+    if batches.isEmpty && ends.isEmpty && records.isEmpty && checkpoints == nil { return }
     let newHeads = try headsAfter(batches)
     try write { database in
       let insert = try statement(database, Self.insertBatchSQL)
       for batch in batches { try run(insert, batch) }
       for end in ends { try setAside(end.origin, from: end.sequence + 1, .sealed, database) }
       for record in records { try put(record.key, record.value, database) }
+      if let checkpoints { try replace(with: checkpoints, database) }
     }
     heads = newHeads
+    if let checkpoints { noteRows(checkpoints) }
     if !ends.isEmpty { try loadHeads() }
   }
 
@@ -55,25 +58,35 @@ extension Store {
     case damaged = 2
   }
 
+  func insert(_ batches: [Batch], _ database: Database) throws {
+    let insert = try statement(database, Self.insertBatchSQL)
+    for batch in batches { try run(insert, batch) }
+  }
+
   /// Moves the rows of an origin from `sequence` on out of the log; they stay in the file, for whoever looks.
+  /// - Parameter last: nil for all of them.
   func setAside(
-    _ origin: OriginIndex, from sequence: UInt64, _ reason: VoidReason, _ database: Database
+    _ origin: OriginIndex, from sequence: UInt64, through last: UInt64? = nil, _ reason: VoidReason,
+    _ database: Database
   ) throws {
     let columns = "origin, first_sequence, last_sequence, first_stamp, last_stamp, view, hash, signature, bytes"
     let copy = try statement(
       database,
       """
       INSERT INTO void_log (\(columns), reason)
-      SELECT \(columns), ?3 FROM log WHERE origin = ?1 AND first_sequence >= ?2
+      SELECT \(columns), ?3 FROM log WHERE origin = ?1 AND first_sequence >= ?2 AND first_sequence <= ?4
       """)
     copy.bind(1, Int64(origin.value))
     copy.bind(2, clamping: sequence)
     copy.bind(3, reason.rawValue)
+    copy.bind(4, clamping: last ?? .max)
     try copy.run()
     if reason == .sealed, database.changesCount > 0 { try nameVoidOrders(of: origin, from: sequence, database) }
-    let delete = try statement(database, "DELETE FROM log WHERE origin = ?1 AND first_sequence >= ?2")
+    let delete = try statement(
+      database, "DELETE FROM log WHERE origin = ?1 AND first_sequence >= ?2 AND first_sequence <= ?3")
     delete.bind(1, Int64(origin.value))
     delete.bind(2, clamping: sequence)
+    delete.bind(3, clamping: last ?? .max)
     try delete.run()
   }
 

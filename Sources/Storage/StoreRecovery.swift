@@ -62,6 +62,92 @@ extension Store {
   }
 }
 
+extension Store {
+  /// Goes on with a scrub of the stored log.
+  /// - Parameters:
+  ///   - start: where an origin's log begins.
+  ///   - bytesMax: about so much is read, a batch at least.
+  /// - Throws: `StoreError` if the store cannot be read.
+  public func scrub(
+    _ scrubber: inout LogScrubber, start: (OriginIndex) -> Head, bytesMax: Int
+  ) throws(StoreError) -> [LogHole] {
+    let heads = heads
+    return try scrubber.step(StoredLog(store: self), start: start, end: { heads[$0] }, bytesMax: bytesMax, sha)
+  }
+
+  /// Puts batches where a part of the log is damaged, if they fill it, in one transaction that is on disk when this
+  /// returns. What is there moves into `void_log`.
+  /// - Returns: false if they do not fill it.
+  public func mend(_ hole: LogHole, _ batches: [Batch]) throws(StoreError) -> Bool {
+    guard hole.isFilled(by: batches, sha), heads[hole.origin]?.sequence ?? 0 >= hole.through,
+      base(of: hole.origin)?.head.sequence ?? 0 <= hole.before.sequence
+    else { return false }
+    try write { database in
+      try setAside(hole.origin, from: hole.before.sequence + 1, through: hole.through, .damaged, database)
+      try insert(batches, database)
+    }
+    return true
+  }
+
+  /// For demonstrations: flips a bit of a stored batch's bytes, or drops its row. `seed` says which.
+  /// - Returns: what was done; nil if too few are stored.
+  public func damageLog(dropping: Bool, seed: UInt64) throws(StoreError) -> String? {
+    var generator = SeededGenerator(seed: seed)
+    return try perform { database in
+      let count = try statement(database, "SELECT count(*) FROM log")
+      defer { count.reset() }
+      guard try count.step(), count.int(0) > 2 else { return nil }
+      // Not the newest ones: they are in memory still.
+      let offset = Int64(generator.below(UInt64(count.int(0) - 2)))
+      let select = try statement(
+        database, "SELECT rowid, origin, first_sequence, last_sequence, bytes FROM log ORDER BY rowid LIMIT 1 OFFSET ?")
+      defer { select.reset() }
+      select.bind(1, offset)
+      guard try select.step() else { return nil }
+      let (row, name) = (select.int(0), "entries \(select.int(1))-\(select.bits(2)) to \(select.bits(3))")
+      var bytes = select.bytes(4)
+      select.reset()
+      if dropping {
+        let delete = try statement(database, "DELETE FROM log WHERE rowid = ?")
+        delete.bind(1, row)
+        try delete.run()
+        return "the row of \(name) is deleted from the table log"
+      }
+      let (byte, bit) = (Int(generator.below(UInt64(bytes.count))), UInt8(generator.below(8)))
+      bytes[byte] ^= 1 << bit
+      let update = try statement(database, "UPDATE log SET bytes = ?2 WHERE rowid = ?1")
+      update.bind(1, row)
+      update.bind(2, copying: bytes)
+      try update.run()
+      return "bit \(bit) of byte \(byte) of the stored batch with \(name) is flipped"
+    }
+  }
+}
+
+/// Reads the stored log beside other work, a batch at a time, checked as `Store.recover` does. Nothing is deleted.
+///
+/// What is appended while it reads may be read or not; what it has begun with MUST NOT change.
+public struct StoredLogReader {
+  private var recovery: LogRecovery<StoredLog>
+
+  /// - Parameters:
+  ///   - chainStart: hash with which an origin's chain starts.
+  ///   - base: by place, after which head an origin's log is read.
+  /// - Throws: `StoreError` if the store cannot be read.
+  public init(
+    _ store: Store, chainStart: (OriginIndex) -> Hash256, base: [LogBase]
+  ) throws(LogRecoveryError<StoreError>) {
+    recovery = try LogRecovery(StoredLog(store: store), chainStart: chainStart, base: base)
+  }
+
+  /// The next intact batch in order of (first stamp, origin); nil when there is none left.
+  /// - Throws: what could not be read, or is of a newer version; then the reading has ended.
+  public mutating func next() throws(LogRecoveryError<StoreError>) -> Batch? { try recovery.next() }
+
+  /// What is damaged, as far as was read.
+  public var damages: [LogDamage] { recovery.report.damages }
+}
+
 /// The table `log` as a recovery reads it.
 private struct StoredLog: LogSource {
   let store: Store

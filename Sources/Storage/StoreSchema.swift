@@ -72,6 +72,11 @@ enum StoreSchema {
       try Store.nameVoidOrders(database)
       try database.execute(sql: "PRAGMA user_version = 6")
     }
+    migrator.registerMigration("format 7") { database in
+      try database.execute(sql: checkpointsSQL)
+      try database.execute(sql: checkpointsViewSQL)
+      try database.execute(sql: "PRAGMA user_version = 7")
+    }
     try migrator.migrate(queue)
   }
 
@@ -166,6 +171,19 @@ enum StoreSchema {
     ) WITHOUT ROWID;
     CREATE TABLE log_base (             -- batches up to this one are not kept
       origin INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL, stamp INTEGER NOT NULL
+    );
+    """
+
+  /// The checkpoints that are kept, the older the fewer; each hash chains all before it.
+  private static let checkpointsSQL = """
+    CREATE TABLE checkpoints (
+      number INTEGER PRIMARY KEY,       -- boundary in seconds since 1970
+      hash BLOB NOT NULL,
+      previous BLOB NOT NULL,           -- hash of the one before, kept or not; of the first one the cluster id
+      book_hash BLOB NOT NULL,
+      log_hash BLOB NOT NULL,
+      fills_hash BLOB NOT NULL,
+      fills INTEGER NOT NULL            -- since the beginning of the log
     );
     """
 

@@ -42,11 +42,12 @@ extension Store {
   ///   - ends: after which sequence an origin's log ends for ever.
   ///   - counts: of final entries, orders and fills that the snapshot stands for.
   ///   - open: the orders that are open in it.
+  ///   - checkpoints: those that it knows, in the place of those that were kept here.
   /// - Throws: `io` stops all writing.
   public func install(
     _ snapshot: Snapshot, ends: [(origin: OriginIndex, sequence: UInt64)],
     records: [(key: String, value: [UInt8])], counts: AuditCounts, instruments: [(dot: Dot, instrument: Instrument)],
-    open: [RestingOrder]
+    open: [RestingOrder], checkpoints: CheckpointList
   ) throws(StoreError) {
     let newest = snapshot.bases.map(\.stamp).max() ?? .zero
     var state = AuditState()
@@ -63,7 +64,9 @@ extension Store {
       for record in records { try put(record.key, record.value, database) }
       try eraseAudit(leaving: state, database)
       try seedAudit(instruments, open, stamp: newest, database)
+      try replace(with: checkpoints, database)
     }
+    noteRows(checkpoints)
     snapshots = [snapshot.info]
     audit = state
     tape = TradesTape()
@@ -80,7 +83,9 @@ extension Store {
       for info in snapshots { try drop(info.number, database) }
       try statement(database, "DELETE FROM log_base").run()
       try eraseAudit(leaving: AuditState(), database)
+      try replace(with: CheckpointList(), database)
     }
+    noteRows(CheckpointList())
     snapshots = []
     audit = AuditState()
     tape = TradesTape()
@@ -166,7 +171,8 @@ extension Store {
     }
   }
 
-  private func bases(of info: SnapshotInfo) throws(StoreError) -> [LogBase] {
+  /// Up to where a snapshot stands for logs, as its rows say.
+  public func bases(of info: SnapshotInfo) throws(StoreError) -> [LogBase] {
     try perform { database in
       let select = try statement(
         database,

@@ -63,6 +63,14 @@ extension StoreSchema {
     FROM log;
     """
 
+  static let checkpointsViewSQL = """
+    CREATE VIEW checkpoints_readable AS SELECT
+      number, strftime('%Y-%m-%dT%H:%M:%SZ', number, 'unixepoch') AS boundary, fills,
+      lower(hex(hash)) AS hash, lower(hex(previous)) AS previous, lower(hex(book_hash)) AS book_hash,
+      lower(hex(log_hash)) AS log_hash, lower(hex(fills_hash)) AS fills_hash
+    FROM checkpoints
+    """
+
   private static func dot(_ column: String) -> String {
     "(\(column) / \(AuditDot.originFactor)) || '-' || (\(column) % \(AuditDot.originFactor))"
   }

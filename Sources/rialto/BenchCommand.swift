@@ -7,7 +7,7 @@ struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Measure parts of Rialto on this machine.",
-    subcommands: [Engine.self, Detect.self, Join.self, Latency.self, EngineChild.self])
+    subcommands: [Engine.self, Detect.self, Join.self, Latency.self, Diff.self, EngineChild.self])
 }
 
 extension BenchCommand {

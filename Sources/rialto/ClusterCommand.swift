@@ -9,6 +9,7 @@ struct ClusterCommand: AsyncParsableCommand {
     abstract: "Run a cluster of local processes: for a demonstration, a test, an experiment.",
     subcommands: [
       Run.self, Up.self, Status.self, Add.self, Remove.self, Pause.self, Resume.self, Partition.self, Heal.self,
+      Corrupt.self,
       Kill.self, Restart.self, Down.self,
     ],
     defaultSubcommand: Run.self)

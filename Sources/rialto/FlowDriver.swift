@@ -456,7 +456,7 @@ extension RequestRefusalCode {
   /// Whether the same request may well be accepted a little later, or elsewhere.
   fileprivate var isPassing: Bool {
     switch self {
-    case .notReady, .tailFull, .stampAhead, .busy, .shuttingDown, .storage, .timedOut: true
+    case .notReady, .tailFull, .stampAhead, .busy, .shuttingDown, .storage, .timedOut, .rebuilding: true
     case .malformed, .unknownSymbol, .notFound, .tooMany, .unsupported, .wrongAccount, .notADemo: false
     }
   }

@@ -61,6 +61,9 @@ struct NodeCommand: AsyncParsableCommand {
   @Option(name: .customLong("snapshot"), help: "Time from one snapshot to the next; the same for all nodes.")
   var snapshotEvery = TimeSpan(milliseconds: 60_000)
 
+  @Option(help: "Time in which the whole book in memory is checked against its hashes; 0s for never.")
+  var scrubInterval = TimeSpan(milliseconds: 10_000)
+
   @Option(help: "Entries of each origin to keep below the older of two snapshots. (default: all)")
   var retain: UInt64?
 
@@ -161,6 +164,7 @@ struct NodeCommand: AsyncParsableCommand {
     configuration.isDemo = demo
     configuration.snapshotSeconds = snapshotEvery.milliseconds / 1_000
     configuration.snapshotBehindEntries = joinEntries
+    configuration.scrubMicroseconds = scrubInterval.milliseconds * 1_000
     configuration.retainedEntries = retain
     if dieAt != nil, !demo {
       throw CommandError("--die-at is for nodes of a cluster to try things with: --demo")

@@ -7,7 +7,7 @@ import Primitives
 struct ReplayCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "replay",
-    abstract: "Runs an order flow through one matching engine, without a network.",
+    abstract: "Runs an order flow, or a node's history up to some point, through one matching engine.",
     discussion: """
       FILE is CSV with a header and at least the columns op,id,side,price,qty, in
       any order; - reads stdin. Operations:
@@ -41,7 +41,13 @@ struct ReplayCommand: ParsableCommand {
         M,2,S,,4,,99
         L,3,S,99,8,,
 
+      FILE may be a node's data directory, whether the node runs or not: then its log is replayed up to --until, and
+      what is shown is the book as it was: with its hash, how many entries and fills led to it, and the checkpoints
+      around it. Prices and quantities in files are ticks and lots then; orders are named by their entries.
+
       Examples:
+        rialto replay n1 --until 2026-11-21T22:19:07Z
+        rialto replay n1 --until 2-1841 --book book.csv --json
         rialto replay orders.csv
         rialto replay orders.csv --trades trades.csv --book book.csv --json
         rialto replay orders.csv --events events.csv --stops stops.csv
@@ -51,7 +57,8 @@ struct ReplayCommand: ParsableCommand {
       cannot be written).
       """)
 
-  @Argument(help: "CSV file of operations; - for stdin.", completion: .file(extensions: ["csv"]))
+  @Argument(
+    help: "CSV file of operations, - for stdin; or a node's data directory.", completion: .file(extensions: ["csv"]))
   var file: String
 
   @Option(help: ArgumentHelp("Write the trades (maker,taker,price,qty) to this file.", valueName: "out.csv"))
@@ -71,6 +78,15 @@ struct ReplayCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Write everything that happened, a line an event, to this file.", valueName: "out.csv"))
   var events: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Of a directory: the last entry to apply: a stamp, stamp@origin, an entry, a time, or 'final'. (default: final)",
+      valueName: "place"))
+  var until: String?
+
+  @Option(help: "Of a directory: member list of the cluster. (default: genesis.json in it or above it)")
+  var genesis: String?
+
   @Flag(help: "Print the result as one JSON object on one line.")
   var json = false
 
@@ -84,6 +100,18 @@ struct ReplayCommand: ParsableCommand {
 
   func run() throws {
     try explaining {
+      if NodePlace.isDirectory(file) {
+        guard events == nil else {
+          throw CommandError("--events is for files of operations", advice: "see `rialto log \(file)` for entries")
+        }
+        return try ReplayDirectory(
+          directory: file, until: until ?? "final", genesis: genesis, trades: trades, book: book, stops: stops,
+          json: json
+        ).run()
+      }
+      guard until == nil, genesis == nil else {
+        throw CommandError("--until and --genesis are for a node's directory", advice: "\(file) is none")
+      }
       let operations = try readFlow(file)
       let tradesFile = try trades.map { try AtomicFile($0) }
       let bookFile = try book.map { try AtomicFile($0) }

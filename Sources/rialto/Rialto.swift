@@ -17,7 +17,8 @@ struct Rialto: AsyncParsableCommand {
     subcommands: [
       ReplayCommand.self, NodeCommand.self, ClusterCommand.self, FlowCommand.self, OrderCommand.self, BookCommand.self,
       TradesCommand.self, StatusCommand.self, InstrumentCommand.self, KeyCommand.self, GenesisCommand.self,
-      BenchCommand.self, SimulateCommand.self,
+      DiffCommand.self, HashCommand.self, ExplainCommand.self, FindingsCommand.self, VerifyCommand.self,
+      LogCommand.self, BenchCommand.self, SimulateCommand.self,
     ])
 
   /// Not `async`: valgrind 3.19 cannot run a program whose main thread waits in libdispatch.

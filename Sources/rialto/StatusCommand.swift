@@ -82,7 +82,7 @@ struct StatusCommand: AsyncParsableCommand {
       [
         ("node", .left), ("address", .left), ("origin", .right), ("view", .right), ("entries", .right),
         ("orders", .right), ("fills", .right), ("tentative", .right), ("lag ms", .right), ("peers", .right),
-        ("book", .left),
+        ("book", .left), ("health", .left),
       ] + (isCut ? [("cut from", .left)] : []))
     for (address, status) in survey.found {
       let connected = status.peers.count { $0.connected }
@@ -90,7 +90,8 @@ struct StatusCommand: AsyncParsableCommand {
         status.name, address.description, status.origin.map { "\($0)" } ?? "-",
         "\(status.view)" + (status.isWedged ? "…" : ""), status.entries.grouped, status.orders.grouped,
         status.fills.grouped, status.tentative.grouped, status.lagMilliseconds.grouped,
-        "\(connected)/\(status.peers.count)", String(status.bookHash.prefix(8)),
+        "\(connected)/\(status.peers.count)", status.serves ? String(status.bookHash.prefix(8)) : "-",
+        status.health + (status.findingsOpen > 0 ? " (\(status.findingsOpen) open)" : ""),
       ]
       table.add(cells + (isCut ? [status.cutFrom.joined(separator: ", ")] : []))
     }
@@ -181,12 +182,24 @@ struct StatusCommand: AsyncParsableCommand {
     line.add("rollbacks", status.rollbacks)
     line.add("rollback_depth_max", status.rollbackDepthMax)
     line.add("book_mismatches", status.bookMismatches)
+    line.add("health", status.health)
+    line.add("scrub_per_mille", status.scrubPerMille)
+    line.add("scrub_passes", status.scrubPasses)
+    line.add("scrub_ended_ms", status.scrubEndedMilliseconds)
+    line.add("findings_open", status.findingsOpen)
+    line.add("findings_total", status.findingsTotal)
+    line.add("last_finding", status.lastFinding)
     line.add("fsync_p50_us", status.fsyncP50Microseconds)
     line.add("fsync_p99_us", status.fsyncP99Microseconds)
     line.add("uptime_seconds", status.uptimeSeconds)
     line.add("version", status.version)
     return line
   }
+}
+
+extension NodeStatus {
+  /// Whether it takes orders and answers reads, as far as its book is concerned.
+  var serves: Bool { health == "sound" || health == "suspect" }
 }
 
 /// The nodes that were asked, and what they said.
@@ -199,7 +212,7 @@ private struct Survey {
   /// Nodes that hold and have applied the same entries have the same book. Trades are told from tables that may lag, so
   /// their hash decides nothing here.
   var agrees: Bool {
-    found.allSatisfy { $0.status.bookMismatches == 0 }
+    found.allSatisfy { $0.status.serves }
       && found.indices.allSatisfy { left in
         found.indices.allSatisfy { right in
           let (one, other) = (found[left].status, found[right].status)
@@ -212,6 +225,8 @@ private struct Survey {
   }
 
   var verdict: String {
+    let ill = found.filter { !$0.status.serves }.map { "\($0.status.name) is \($0.status.health)" }
+    if !ill.isEmpty { return ill.joined(separator: ", ") + ": it serves nothing; see `rialto findings`" }
     if !agrees { return "DISAGREEMENT: nodes with the same entries have different books" }
     let tentative = found.map(\.status.tentative).max() ?? 0
     if tentative > 0, Set(found.map(\.status.bookHash)).count > 1 {

@@ -37,6 +37,11 @@ struct GoldenMessageTests {
     try check(
       .request(.query(request: 4, .fault(.links([cut])))),
       "2600000021040b0101" + (1...4).map { "000000000000000\($0)" }.joined() + "01")
+    try check(.request(.query(request: 6, .inspect([1]))), "0500000021060c0101")
+    try check(
+      .request(.query(request: 6, .log(OriginIndex(2), from: 300, through: 301))), "0800000021060d02ac02ad02")
+    try check(.request(.query(request: 6, .fault(.corrupt(.skipFill, seed: 300)))), "0700000021060b0206ac02")
+    try check(.request(.query(request: 7, .findings)), "0300000021070e")
     let all = SubscribeRequest(request: 5, symbol: nil, content: [.levels, .trades])
     try check(.request(.subscribe(all)), "0400000022050003")
     try check(.request(.ping(nonce: 1)), "09000000240100000000000000")
@@ -52,6 +57,12 @@ struct GoldenMessageTests {
       newFills: [OrderFill(priceTicks: -1, quantityLots: 2, counterparty: Dot("1-4")!, isMaker: true)],
       flags: .correction)
     try check(.message(.updates([update])), "120000004201020902000000030201010102010401" + "01")
+    try check(.message(.answer(request: 6, .inspection([0, 2, 104, 105]))), "0800000043060c0400026869")
+    // Held 400; one batch: view 1, signature, three bytes.
+    let logged = LoggedBatch(view: 1, signature: Signature(bytes: Array(0..<64))!, bytes: [9, 8, 7])
+    try check(
+      .message(.answer(request: 6, .log([logged], held: 400))),
+      "4b00000043060d9003" + "01" + "01" + Array(0..<64).hex + "03090807")
     try check(.message(.goodbye("bye")), "050000004703627965")
   }
 

@@ -115,7 +115,7 @@ extension RandomMessages {
   }
 
   mutating func query() -> ClientQuery {
-    switch random.below(10) {
+    switch random.below(14) {
     case 0: .book(symbol(), depth: random.pick(1...ClientLimits.levelsPerSideMax), level())
     case 1: .order(.dot(dot()), level())
     case 2: .order(.client(someClientOrderID()), level())
@@ -125,6 +125,13 @@ extension RandomMessages {
     case 6: .instruments
     case 7: .finality(level())
     case 8: .fault(.links(list { CutLink(node: NodeID($0.hash()), direction: $0.flag() ? .both : .inbound) }))
+    case 9: .inspect(list(upTo: 60) { UInt8($0.random.below(256)) })
+    case 10:
+      .log(
+        OriginIndex(UInt32(random.below(UInt64(Limits.originsMax)))), from: 1 + random.below(1 << 40),
+        through: (1 << 40) + random.below(1 << 60))
+    case 11: .fault(.corrupt(flag() ? .bitflipBook : .skipFill, seed: number()))
+    case 12: .findings
     default: .peers
     }
   }
@@ -219,7 +226,7 @@ extension RandomMessages {
   }
 
   mutating func answer() -> ClientAnswer {
-    switch random.below(10) {
+    switch random.below(14) {
     case 0:
       return .book(
         BookAnswer(symbol: symbol(), isFinal: flag(), applied: stamp(), bookHash: hash(), sides: sides()))
@@ -236,6 +243,16 @@ extension RandomMessages {
     case 6: return .peers(json: text(max: 1_000))
     case 7: return .finality(stamp())
     case 8: return .done
+    case 9:
+      return .log(
+        list {
+          LoggedBatch(
+            view: $0.random.next() >> 1, signature: Signature(bytes: $0.hash().bytes + $0.hash().bytes)!,
+            bytes: Array($0.text(max: 500).utf8))
+        }, held: random.next() >> 1)
+    case 10: return .findings(json: text(max: 1_000))
+    case 11: return .damaged(text(max: 1_000))
+    case 12: return .inspection(list(upTo: 60) { UInt8($0.random.below(256)) })
     default: return .subscribed
     }
   }

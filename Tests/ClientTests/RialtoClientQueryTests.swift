@@ -25,6 +25,8 @@ struct RialtoClientQueryTests {
   private static let book = BookAnswer(
     symbol: symbol, applied: Stamp(8), bookHash: .zero,
     sides: MarketSides(bids: [MarketLevel(priceTicks: 4, quantityLots: 2, orders: 1)]))
+  private static let logged = LoggedBatch(
+    view: 3, signature: Signature(bytes: [UInt8](repeating: 7, count: 64))!, bytes: [1, 2, 3])
   private static let trade = MarketTrade(
     symbol: symbol, maker: Dot("0-1")!, taker: Dot("1-1")!, takerSide: .sell, priceTicks: 4, quantityLots: 1,
     stamp: Stamp(3))
@@ -47,6 +49,10 @@ struct RialtoClientQueryTests {
     case .peers: answer = .peers([peer])
     case .finality(let level): answer = level == .atLeast(Stamp(9), waitMilliseconds: 700) ? .finality(Stamp(12)) : nil
     case .fault: answer = .done
+    case .findings: answer = .findings(json: "[]")
+    case .inspect(let question): answer = .inspection(question.reversed())
+    case .log(let origin, let from, let through):
+      answer = origin.value == 2 && from == 7 && through == 9 ? .log([logged], held: 8) : nil
     }
     guard let answer else {
       let refusal = RequestRefusal(.notFound, "no such order")
@@ -78,6 +84,9 @@ struct RialtoClientQueryTests {
       #expect(try await client.status() == Self.status)
       #expect(try await client.instruments() == [Self.record])
       #expect(try await client.peers() == [Self.peer])
+      #expect(try await client.inspect([1, 2, 3]) == [3, 2, 1])
+      let log = try await client.log(of: OriginIndex(2), from: 7, through: 9)
+      #expect(log.batches == [Self.logged] && log.held == 8)
       try await client.ping()
     }
   }

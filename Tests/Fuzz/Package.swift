@@ -29,14 +29,15 @@ let package = Package(
     decoder("Gossip", ["Primitives", "EventLog", "Membership"]),
     decoder("Wire", ["Primitives", nioCore]),
     decoder("Client", ["Primitives", "OrderBook", "Wire", nioCore, nioPosix]),
-    // Of these two only the files that read what comes from outside.
+    // Of these three only the files that read what comes from outside.
     decoder("rialto", ["OrderBook"], path: "Edge/rialto"),
     decoder("Node", ["Primitives", "EventLog", "Membership"], path: "Edge/Node"),
+    decoder("Diagnostics", ["Primitives", "OrderBook", "EventLog"], path: "Edge/Diagnostics"),
     .target(
       name: "FuzzChecks",
       dependencies: [
         "Primitives", "OrderBook", "Flow", "EventLog", "Membership", "Gossip", "Wire", "Client", "rialto", "Node",
-        nioCore,
+        "Diagnostics", nioCore,
       ],
       path: "Checks", swiftSettings: [.treatAllWarnings(as: .error), .unsafeFlags(["-enable-testing"])]),
     .target(name: "CAllocations", path: "Allocations"),
@@ -44,6 +45,7 @@ let package = Package(
       name: "fuzz",
       dependencies: [
         "FuzzChecks", "CAllocations", "Primitives", "OrderBook", "EventLog", "Membership", "Gossip", "Wire", "Client",
+        "Diagnostics",
       ], path: "Main", swiftSettings: [.unsafeFlags(["-parse-as-library"])],
       linkerSettings: [.linkedLibrary("stdc++")]),
   ],

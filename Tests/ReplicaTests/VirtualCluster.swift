@@ -27,6 +27,8 @@ final class VirtualCluster {
     var final = AppliedRun()
     var clockSkewMilliseconds: Int64 = 0
     var batchesReceived = 0
+    /// What it wants to be read, by the next tick.
+    var reading: LogReading?
     /// Snapshots on its disk, and one that it was told to start anew from.
     var snapshots: [Snapshot] = []
     var installed: (snapshot: Snapshot, records: [(key: String, value: [UInt8])])?
@@ -68,10 +70,13 @@ final class VirtualCluster {
   /// - Parameter observers: nodes after the members that only follow, and are linked to nobody.
   init(
     nodes members: Int, observers: Int = 0, fanout: Int = 3, seed: UInt64,
-    tentativeEntriesMax: Int = Limits.tentativeEntriesMax, snapshotSeconds: UInt64 = 0, defects: Defects = []
+    tentativeEntriesMax: Int = Limits.tentativeEntriesMax, snapshotSeconds: UInt64 = 0, defects: Defects = [],
+    liars: [Int] = [], scrubMicroseconds: UInt64 = 1_000_000
   ) throws {
     let count = members + observers
     self.defects = defects
+    self.liars = liars
+    self.scrubMicroseconds = scrubMicroseconds
     self.tentativeEntriesMax = tentativeEntriesMax
     self.snapshotSeconds = snapshotSeconds
     generator = SeededGenerator(seed: seed)
@@ -101,6 +106,9 @@ final class VirtualCluster {
   let tentativeEntriesMax: Int
   let snapshotSeconds: UInt64
   let defects: Defects
+  /// Nodes that attest what was not.
+  let liars: [Int]
+  let scrubMicroseconds: UInt64
 
   func origin(_ index: Int) -> OriginIndex { OriginIndex(UInt32(index)) }
   /// Links are named by the place of the node at the other end.
@@ -123,7 +131,8 @@ final class VirtualCluster {
     configuration.snapshotSeconds = snapshotSeconds
     configuration.wantsMembership = isMember
     if index < nodes.count { configuration.snapshots = nodes[index].snapshots.map(\.info) }
-    configuration.defects = defects
+    configuration.defects = liars.contains(index) ? [.liesInAttestation] : defects
+    configuration.scrubMicroseconds = scrubMicroseconds
     return configuration
   }
 
@@ -173,6 +182,7 @@ final class VirtualCluster {
 
   private func collect(_ node: Node) {
     let run = node.replica.takeFinalRun()
+    if let anew = run.anew { node.final = node.final.prefix(Int(anew.entries)) }
     for index in run.items.indices {
       node.final.append(dot: run.items[index].dot, entry: run.items[index].entry, events: run.events(at: index))
     }
@@ -213,9 +223,23 @@ final class VirtualCluster {
       send(.served(origin: range.origin, through: through), node.index, to.int)
     case .notice(let notice): node.notices.append(notice)
     case .halt(let reason): node.halted = reason
+    case .readLog(let reading): node.reading = reading
+    case .dropSnapshots(let number):
+      node.snapshots.removeAll { $0.info.number > number }
+      give(.snapshotsKept(node.snapshots.map(\.info)), to: node.index, flush: false)
+    case .mendLog(let hole, _): give(.logMended(hole, false), to: node.index, flush: false)
     case .dial, .disconnect, .left: break
-    case .append, .void, .persist, .commit: break
+    case .append, .void, .persist, .keepCheckpoints, .commit: break
     }
+  }
+
+  /// The whole log from its start at once, or nothing more.
+  private func read(_ reading: LogReading, _ node: Node) {
+    node.reading = nil
+    var piece = LogPiece(rebuild: reading.rebuild)
+    if reading.isStart { piece.batches = node.disk.sorted { $0.firstKey < $1.firstKey } }
+    piece.isEnd = true
+    give(.logRead(piece), to: node.index)
   }
 
   private func send(_ message: PeerMessage, _ from: Int, _ to: Int) {
@@ -239,7 +263,10 @@ final class VirtualCluster {
       if min(at, nextTick) > end { break }
       if nextTick <= at {
         nowMicroseconds = nextTick
-        for node in nodes { give(.tick, to: node.index, flush: false) }
+        for node in nodes {
+          if let reading = node.reading { read(reading, node) }
+          give(.tick, to: node.index, flush: false)
+        }
         nextTick += 5_000
       } else if let due {
         let delivery = queue.remove(at: due)
@@ -318,5 +345,16 @@ final class VirtualCluster {
       }
     }
     return false
+  }
+}
+
+extension AppliedRun {
+  /// The first items.
+  func prefix(_ count: Int) -> AppliedRun {
+    var first = AppliedRun()
+    for index in 0..<min(count, items.count) {
+      first.append(dot: items[index].dot, entry: items[index].entry, events: events(at: index))
+    }
+    return first
   }
 }

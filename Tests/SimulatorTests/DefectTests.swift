@@ -24,7 +24,9 @@ import Testing
     Known(
       testDescription: "acknowledges before the sync", defects: .acknowledgesBeforeSync, checkers: ["durability"]),
     Known(testDescription: "sends before the sync", defects: .sendsBeforeSync, checkers: ["own-log"]),
-    Known(testDescription: "digest of what is held", defects: .digestOfHeld, first: 4, checkers: ["convergence"]),
+    Known(
+      testDescription: "digest of what is held", defects: .digestOfHeld, first: 4,
+      checkers: ["convergence", "liveness"]),
     Known(testDescription: "arrival order in the book", defects: .arrivalOrder, checkers: book),
     Known(testDescription: "a dropped rollback", defects: .dropsRollback, checkers: book),
     Known(testDescription: "an undo that forgets a stop", defects: .undoForgetsStop, first: 8, checkers: book),
@@ -87,6 +89,23 @@ import Testing
       testDescription: "a void tail that a restart forgets", defects: .forgetsVoidTail, profile: .membership,
       first: 31, checkers: ["resubmission"]),
   ]
+  /// Of what a node does about a damaged book.
+  static let healing = [
+    Known(testDescription: "no scrubber", defects: .noScrub, profile: .damage, first: 12, checkers: ["damage"]),
+    Known(
+      testDescription: "orders while the book is made anew", defects: .servesWhileRebuilding, profile: .damage,
+      checkers: ["damage"]),
+    Known(
+      testDescription: "a book that is believed without proof", defects: .believesRebuild, profile: .damage, first: 37,
+      checkers: ["damage", "convergence", "checkpoint"]),
+    Known(
+      testDescription: "an accusation without a look at oneself", defects: .accusesAtOnce, profile: .damage,
+      checkers: ["damage"]),
+    Known(
+      testDescription: "a book that is called rebuilt as it is", defects: .rebuildsNothing, profile: .damage,
+      checkers: ["damage", "convergence", "checkpoint", "shadow", "conservation", "fills"]),
+  ]
+
   private static let final: Set<String> = ["word", "views", "convergence", "checkpoint", "own-log", "fills"]
 
   static let seedsMax: UInt64 = 200
@@ -110,7 +129,7 @@ import Testing
     return whole.violation
   }
 
-  @Test(arguments: all + going + changing + resubmitting) func isSeen(_ known: Known) throws {
+  @Test(arguments: all + going + changing + resubmitting + healing) func isSeen(_ known: Known) throws {
     var seed = known.first - 1
     var violation: Violation?
     while violation == nil, seed < Self.seedsMax {

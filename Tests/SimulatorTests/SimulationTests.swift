@@ -48,6 +48,8 @@ import Testing
     var kinds: Set<FaultKind> = []
     for seed in 1...200 as ClosedRange<UInt64> {
       kinds.formUnion(SimulationProfile.draw(seed: seed, nodes: nil, seconds: 20).faults.map(\.kind))
+      // What changes memory by itself is in no other profile: there nothing may be found.
+      kinds.formUnion(SimulationProfile.draw(seed: seed, name: .damage, nodes: nil, seconds: 20).faults.map(\.kind))
     }
     #expect(kinds == Set(FaultKind.allCases))
   }

@@ -199,7 +199,7 @@ import Testing
     try store.install(
       whole, ends: [(OriginIndex(2), sealed[1].lastSequence)], records: [("a", [7])],
       counts: AuditCounts(entries: whole.info.entries, orders: 12, fills: 4),
-      instruments: [(instrument, Instrument(symbol: symbol))], open: [order])
+      instruments: [(instrument, Instrument(symbol: symbol))], open: [order], checkpoints: CheckpointList())
     for _ in 0..<2 {
       #expect(store.snapshots == [whole.info])
       #expect(store.heads[OriginIndex(0)]?.sequence == mine[3].lastSequence)
@@ -233,7 +233,8 @@ import Testing
     let store = try directory.open()
     try store.commit(batches: batches)
     try store.install(
-      snapshot(60, after: [log.batch(3)]), ends: [], records: [], counts: AuditCounts(), instruments: [], open: [])
+      snapshot(60, after: [log.batch(3)]), ends: [], records: [], counts: AuditCounts(), instruments: [], open: [],
+      checkpoints: CheckpointList())
     try store.forgetLog()
     #expect(store.heads.isEmpty && store.logBase.isEmpty && store.snapshots.isEmpty)
     #expect(try store.perform { try Int.fetchOne($0, sql: "SELECT count(*) FROM void_log") } == 2)

@@ -49,7 +49,8 @@ import Testing
     if isOlder {
       try directory.tamper(
         """
-        DROP TABLE void_orders; DELETE FROM grdb_migrations WHERE identifier = 'format 6'; PRAGMA user_version = 5
+        DROP TABLE void_orders; DROP VIEW checkpoints_readable; DROP TABLE checkpoints;
+        DELETE FROM grdb_migrations WHERE identifier IN ('format 6', 'format 7'); PRAGMA user_version = 5
         """)
     }
     let again = try directory.open()

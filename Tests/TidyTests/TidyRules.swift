@@ -4,7 +4,7 @@ import Foundation
 struct TidyRules {
   /// Values in, effects out: no clock, thread, socket, file, randomness but from a seed, or unordered iteration.
   static let pureTargets = [
-    "Primitives", "OrderBook", "EventLog", "Membership", "Gossip", "Replica", "Simulator", "Flow",
+    "Primitives", "OrderBook", "EventLog", "Membership", "Gossip", "Replica", "Diagnostics", "Simulator", "Flow",
   ]
   /// What a shell may use of the system, besides its arrows.
   static let systemModules = [

@@ -59,7 +59,7 @@ package enum Checkers {
       ConservationChecker(nodes: nodes), ShadowChecker(nodes: nodes), ReportsChecker(nodes: nodes),
       CheckpointChecker(nodes: nodes), FillsChecker(nodes: nodes), OwnLogChecker(), WordChecker(nodes: nodes),
       ViewsChecker(nodes: nodes), ResubmissionChecker(nodes: nodes), LimitsChecker(), StructureChecker(),
-      FinalityChecker(),
+      FinalityChecker(), DamageChecker(),
     ]
   }
 }

@@ -2,8 +2,8 @@ import EventLog
 import Primitives
 import Replica
 
-/// Checkpoints of one number have one hash, on every node, at every time, before and after a restart; and nobody
-/// attests another. After healing, all have the same newest one, and every running member has attested it.
+/// Checkpoints of one number have one hash, on every node and its disk, at every time, before and after a restart; and
+/// nobody attests another. After healing, all have the same newest one, and every running member has attested it.
 struct CheckpointChecker: Checker {
   let name = "checkpoint"
 
@@ -17,6 +17,10 @@ struct CheckpointChecker: Checker {
   mutating func started(_ node: SimulatedNode, _ world: Simulation) { seen[node.index] = 0 }
 
   mutating func step(_ node: SimulatedNode, _ world: Simulation) -> String? {
+    guard node.damage == nil, node.process?.replica.healthState.serves == true else {
+      seen[node.index] = 0
+      return nil
+    }
     guard let newest = node.process?.replica.checkpoints.newest, newest.number > seen[node.index] else { return nil }
     let before = seen[node.index]
     seen[node.index] = newest.number
@@ -43,10 +47,26 @@ struct CheckpointChecker: Checker {
   }
 
   mutating func noticed(_ notice: Notice, _ node: SimulatedNode, _ world: Simulation) -> String? {
-    switch notice {
+    if world.hadDamage { return nil }
+    return switch notice {
     case .attestationDiffers, .checkpointChanged, .checkpointContradicted: "\(node.name) noticed: \(notice)"
     default: nil
     }
+  }
+
+  /// The disk has what was closed, but perhaps the last, which go with a commit that is still to come.
+  private func kept(_ node: SimulatedNode) -> String? {
+    let disk = node.disk.checkpoints.kept
+    let closed = node.process?.replica.checkpoints.kept ?? []
+    for checkpoint in disk where known[checkpoint.number]?.checkpoint != checkpoint {
+      return "\(node.name) has a checkpoint \(checkpoint.number) on disk that nobody has closed"
+    }
+    // What is kept later was kept then.
+    for checkpoint in closed where checkpoint.number <= disk.last?.number ?? 0 && !disk.contains(checkpoint) {
+      return "\(node.name) has no checkpoint \(checkpoint.number) on disk, but later ones"
+    }
+    if closed.count > 3, disk.isEmpty { return "\(node.name) has no checkpoint on disk" }
+    return nil
   }
 
   mutating func end(_ world: Simulation) -> String? {
@@ -59,6 +79,7 @@ struct CheckpointChecker: Checker {
         + "\(newest[0]?.number ?? 0)"
     }
     for node in running {
+      if let text = kept(node) { return text }
       guard let number = node.process?.replica.newestAttestedNumber, number > 0 else { continue }
       for member in world.views.newest.members
       where node.process?.replica.attesters(of: number).contains(member.origin) == false {

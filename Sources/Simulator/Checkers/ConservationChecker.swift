@@ -16,7 +16,7 @@ struct ConservationChecker: Checker {
   mutating func started(_ node: SimulatedNode, _ world: Simulation) { once.restarted(node) }
 
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
-    for index in once.news(run, from: node.index) {
+    for index in once.news(run, from: node) {
       let item = run.items[index]
       let events = Array(run.events(at: index))
       guard item.entry.command != nil || !events.isEmpty else { continue }

@@ -24,7 +24,7 @@ struct DoubleEntryChecker: Checker {
   mutating func started(_ node: SimulatedNode, _ world: Simulation) { once.restarted(node) }
 
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
-    for index in once.news(run, from: node.index) {
+    for index in once.news(run, from: node) {
       let item = run.items[index]
       guard case .command(.order(let order)) = item.entry.payload,
         !order.clientOrderID.isNone || !order.firstDot.isNone

@@ -12,8 +12,15 @@ struct FinalOnce {
     told[node.index] = Int(node.process?.replica.restoredEntries ?? 0)
   }
 
-  /// Places in the run of entries that are new.
-  mutating func news(_ run: AppliedRun, from node: Int) -> Range<Int> {
+  /// Places in the run of entries that are new. What a damaged node tells is not listened to; what it tells again,
+  /// when its book is another one, is.
+  mutating func news(_ run: AppliedRun, from teller: SimulatedNode) -> Range<Int> {
+    let node = teller.index
+    if let anew = run.anew { told[node] = Int(anew.entries) }
+    guard !teller.tellsLies, told[node] <= count else {
+      told[node] += run.items.count
+      return 0..<0
+    }
     let first = max(0, count - told[node])
     told[node] += run.items.count
     count = max(count, told[node])

@@ -28,7 +28,7 @@ struct OwnLogChecker: Checker {
       "\(node.name) noticed: \(notice)"
     case .unprovenClaim, .quarantined, .unbelieved, .bookMismatch, .deepRollback, .suspected, .heardAgain, .gaveUp,
       .wedged, .entered, .sealed, .voided, .attestationDiffers, .checkpointChanged, .checkpointContradicted,
-      .fillDiffers, .fillMissing, .resubmitted, .needsSnapshot, .fetchesSnapshot, .badSnapshot:
+      .fillDiffers, .fillMissing, .resubmitted, .needsSnapshot, .fetchesSnapshot, .badSnapshot, .finding, .injected:
       nil
     case .voidTailLost, .diskLost:
       node.hasLostData ? nil : "\(node.name), whose disk is whole, noticed: \(notice)"

@@ -21,6 +21,8 @@ struct ReportsChecker: Checker {
   /// Of each node's present process: what it follows, in order, and what it told. The dictionary is looked up only.
   private var followed: [[Dot]]
   private var told: [[Dot: Told]]
+  /// Orders that were followed through a book that was damaged: what was told of them may be anything.
+  private var ignored: [Set<Dot>]
   /// As which final order a void one came again. Looked up only.
   private var again: [Dot: Dot] = [:]
 
@@ -28,6 +30,7 @@ struct ReportsChecker: Checker {
     once = FinalOnce(nodes: nodes)
     followed = Array(repeating: [], count: nodes)
     told = Array(repeating: [:], count: nodes)
+    ignored = Array(repeating: [], count: nodes)
   }
 
   mutating func started(_ node: SimulatedNode, _ world: Simulation) {
@@ -35,16 +38,25 @@ struct ReportsChecker: Checker {
     // Whoever followed through the old process has lost its connection.
     followed[node.index].removeAll()
     told[node.index].removeAll()
+    ignored[node.index].removeAll()
+  }
+
+  mutating func faultBegan(_ fault: Fault, _ world: Simulation) {
+    guard fault.kind.isDamage else { return }
+    ignored[fault.node].formUnion(followed[fault.node])
+    followed[fault.node].removeAll()
+    told[fault.node].removeAll()
   }
 
   mutating func followed(_ entries: [Acknowledged], _ node: SimulatedNode, _ world: Simulation) {
     for entry in entries {
-      if case .order = entry.command { followed[node.index].append(entry.dot) }
+      guard case .order = entry.command else { continue }
+      if node.damage == nil { followed[node.index].append(entry.dot) } else { ignored[node.index].insert(entry.dot) }
     }
   }
 
   mutating func reported(_ reports: [OrderReport], _ node: SimulatedNode, _ world: Simulation) -> String? {
-    for report in reports {
+    for report in reports where !ignored[node.index].contains(report.entry) {
       var entry = told[node.index][report.entry] ?? Told()
       guard report.fillsStanding <= entry.fills.count else {
         return "\(report) lets \(report.fillsStanding) fills stand, only \(entry.fills.count) were told"
@@ -67,7 +79,7 @@ struct ReportsChecker: Checker {
   }
 
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
-    for index in once.news(run, from: node.index) {
+    for index in once.news(run, from: node) {
       let item = run.items[index]
       let events = Array(run.events(at: index))
       guard item.entry.command != nil || !events.isEmpty else { continue }

@@ -48,7 +48,7 @@ struct ResubmissionChecker: Checker {
 
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
     learn(world)
-    for index in once.news(run, from: node.index) {
+    for index in once.news(run, from: node) {
       let item = run.items[index]
       newest = item.entry.stamp
       switch item.entry.command {

@@ -16,7 +16,7 @@ struct ShadowChecker: Checker {
   mutating func started(_ node: SimulatedNode, _ world: Simulation) { once.restarted(node) }
 
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
-    for index in once.news(run, from: node.index) {
+    for index in once.news(run, from: node) {
       let item = run.items[index]
       let expected = oracle.apply(item.entry.command, at: item.dot, stamp: item.entry.stamp)
       let found = Array(run.events(at: index))

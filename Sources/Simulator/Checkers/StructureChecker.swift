@@ -10,6 +10,7 @@ struct StructureChecker: Checker {
     samples += 1
     // It walks the whole book: one node each time.
     let node = world.nodes[samples % world.nodes.count]
+    guard node.damage == nil, node.process?.replica.healthState.serves == true else { return nil }
     node.process?.replica.withBook { $0.checkInvariants() }
     return nil
   }

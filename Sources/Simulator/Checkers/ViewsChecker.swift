@@ -60,7 +60,7 @@ struct ViewsChecker: Checker {
   }
 
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
-    for index in once.news(run, from: node.index) {
+    for index in once.news(run, from: node) {
       let item = run.items[index]
       let place = item.dot.origin.int
       while finals.count <= place { finals.append(0) }

@@ -85,7 +85,7 @@ struct WordChecker: Checker {
   /// Final means that a majority of the view has it on disk; a disk that was damaged had it.
   mutating func finalised(_ run: AppliedRun, _ node: SimulatedNode, _ world: Simulation) -> String? {
     guard let view = node.process?.replica.viewValue else { return nil }
-    for index in once.news(run, from: node.index) {
+    for index in once.news(run, from: node) {
       let item = run.items[index]
       let holders = view.members.count { member in
         let holder = world.nodes[world.machine(of: member.origin) ?? 0]

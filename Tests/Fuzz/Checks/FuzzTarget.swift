@@ -64,6 +64,10 @@ public struct FuzzTarget: Sendable {
     FuzzTarget("handshake", input: "which party u8, short frames", check: WireChecks.handshake),
     FuzzTarget("request", input: "frame type u8, body of a client's frame", check: ClientChecks.request),
     FuzzTarget("message", input: "frame type u8, body of a frame to a client", check: ClientChecks.message),
+    FuzzTarget("question", input: "a question about a node's history", bytesMax: 256, check: InspectionChecks.question),
+    FuzzTarget(
+      "inspection", input: "the answer to such a question", bytesMax: 2048, allocationBytesPerByte: 512,
+      check: InspectionChecks.answer),
     FuzzTarget("session", input: "short frames, as a node sends them to a client", check: ClientChecks.session),
     FuzzTarget("flow", input: "a flow file", bytesMax: 2048, allocationBytesPerByte: 128, check: TextChecks.flow),
     FuzzTarget("decimal", input: "increment 9 bytes, count 16 bytes, text", bytesMax: 256, check: TextChecks.decimal),

@@ -61,6 +61,8 @@ struct Seeds {
     case "handshake": handshakes
     case "request": requests.map(Self.frame)
     case "message": messages.map(Self.frame)
+    case "question": RandomInspections.seeds { $0.question().bytes }
+    case "inspection": RandomInspections.seeds { $0.answer().bytes }
     case "session": sessions
     case "flow": flows
     case "decimal": decimals
